@@ -1,0 +1,42 @@
+//! The one error type of the core. Each variant carries what was got and what was expected, so that the
+//! message needs no context from the caller.
+
+/// What can go wrong in the core. All variants are user errors; bugs panic in tests only.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Two arrays that must agree in a size do not.
+    #[error("{what} has {got}, expected {expected}")]
+    Shape {
+        /// Which argument.
+        what: &'static str,
+        /// What it has, with its unit.
+        got: String,
+        /// What it should have.
+        expected: String,
+    },
+    /// A value outside its allowed range.
+    #[error("{what} is {got}, expected {expected}")]
+    Value {
+        /// Which argument.
+        what: &'static str,
+        /// The value that was passed.
+        got: String,
+        /// The allowed values.
+        expected: String,
+    },
+}
+
+/// Shorthand for results of the core.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A [`Error::Shape`] from anything that prints.
+    pub fn shape(what: &'static str, got: impl ToString, expected: impl ToString) -> Self {
+        Error::Shape { what, got: got.to_string(), expected: expected.to_string() }
+    }
+
+    /// A [`Error::Value`] from anything that prints.
+    pub fn value(what: &'static str, got: impl ToString, expected: impl ToString) -> Self {
+        Error::Value { what, got: got.to_string(), expected: expected.to_string() }
+    }
+}

@@ -1,0 +1,71 @@
+//! The native engine: clusterers and classifiers that run on one minipatch, with no Python in sight.
+//!
+//! A method is one file. It implements [`Clusterer`] or [`Classifier`], whose sessions own the working memory
+//! that one thread reuses from minipatch to minipatch.
+
+use crate::error::Result;
+use crate::rng::Stream;
+
+/// A dense row-major matrix of either precision, borrowed. Nothing here writes to it.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Double precision.
+    F64(&'a [f64]),
+}
+
+/// A dense row-major matrix with its shape.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    /// The entries, row by row.
+    pub values: Values<'a>,
+    /// Number of observations.
+    pub rows: usize,
+    /// Number of features.
+    pub columns: usize,
+}
+
+/// A clustering method with its parameters fixed.
+pub trait Clusterer: Sync {
+    /// Working memory for one thread. It borrows the parameters, and is reused for patch after patch.
+    fn session(&self) -> Box<dyn ClusterSession + '_>;
+}
+
+/// A clusterer at work in one thread.
+pub trait ClusterSession {
+    /// Clusters the observations of `patch` (its own gathered copy of the data) and writes one label per row:
+    /// `0..k` in no particular order, or -1 for noise. The result is a function of `patch` and the
+    /// state of `rng` alone: nothing may leak from one call to the next.
+    fn cluster(&mut self, patch: Matrix<'_>, rng: &mut Stream, labels: &mut [i32]) -> Result<()>;
+}
+
+/// One minipatch as a classifier sees it: the whole data, which rows and columns are its own, and their labels.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// All the data, shared by every thread.
+    pub data: Matrix<'a>,
+    /// The rows to train on, ascending.
+    pub rows: &'a [u32],
+    /// The features to use, ascending.
+    pub columns: &'a [u32],
+    /// The class of each row of `rows`, in `0..n_classes`; at least one class occurs.
+    pub classes: &'a [u32],
+    /// Number of classes, of which some may not occur in `classes`.
+    pub n_classes: usize,
+    /// The rows to predict, ascending; none of them is in `rows`.
+    pub held_out: &'a [u32],
+}
+
+/// A classification method with its parameters fixed, and whatever it precomputed once from the whole data.
+pub trait Classifier: Sync {
+    /// Working memory for one thread.
+    fn session(&self) -> Box<dyn ClassifySession + '_>;
+}
+
+/// A classifier at work in one thread.
+pub trait ClassifySession {
+    /// Trains on `task.rows`, then writes the class probabilities of each row of `task.held_out` to `proba`
+    /// (`held_out.len() x n_classes`, row-major, zero on entry; classes that do not occur keep 0).
+    fn fit_predict(&mut self, task: &Task<'_>, rng: &mut Stream, proba: &mut [f64]) -> Result<()>;
+}

@@ -1,0 +1,97 @@
+//! Run-time choice of the instruction set.
+//!
+//! A kernel is written once, as plain loops over fixed-width lanes, and compiled three times: for AVX-512, for
+//! AVX2 and for the baseline of the target. The order of every operation is in the source, and nothing is
+//! fused (`a * b + c` is two roundings everywhere), so the three give the same bits.
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Whatever the target promises (SSE2 on x86-64, NEON on aarch64).
+    Baseline,
+    /// 256-bit vectors.
+    Avx2,
+    /// 512-bit vectors with byte, word and mask operations.
+    Avx512,
+}
+
+impl Level {
+    /// Every level, lowest first.
+    pub const ALL: [Level; 3] = [Level::Baseline, Level::Avx2, Level::Avx512];
+
+    /// The name that `CLUSTERWHY_SIMD` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Baseline => "baseline",
+            Level::Avx2 => "avx2",
+            Level::Avx512 => "avx512",
+        }
+    }
+
+    /// The highest level that this machine runs.
+    pub fn supported() -> Level {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::arch::is_x86_feature_detected!("avx512f")
+                && std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512dq")
+                && std::arch::is_x86_feature_detected!("avx512vl")
+                && std::arch::is_x86_feature_detected!("avx2")
+            {
+                return Level::Avx512;
+            }
+            if std::arch::is_x86_feature_detected!("avx2") {
+                return Level::Avx2;
+            }
+        }
+        Level::Baseline
+    }
+}
+
+/// The level that kernels use: the highest that the machine runs, or a lower one named by the environment
+/// variable `CLUSTERWHY_SIMD` (`baseline`, `avx2`, `avx512`; read at each call, so that tests can compare).
+pub fn level() -> Level {
+    let supported = Level::supported();
+    match std::env::var("CLUSTERWHY_SIMD") {
+        Ok(name) => Level::ALL.into_iter().find(|l| l.name() == name).map_or(supported, |l| l.min(supported)),
+        Err(_) => supported,
+    }
+}
+
+/// Defines `fn name(args) -> R` that runs `body` (an `#[inline(always)]` function of the same signature) as
+/// compiled for the given [`Level`]; the level is the first argument.
+///
+/// Everything that `body` calls in its hot loops must be `#[inline(always)]` too, or it is compiled for the
+/// baseline.
+#[macro_export]
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident $(<$($g:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name $(<$($g: $bound),*>)? (level: $crate::simd::Level, $($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,popcnt,lzcnt")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512 $(<$($g: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body($($arg),*)
+                }
+                #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx2 $(<$($g: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body($($arg),*)
+                }
+                match level {
+                    // SAFETY: `level` comes from `simd::level`, which never exceeds what the machine was
+                    // detected to support; every AVX2 machine has BMI, POPCNT and LZCNT.
+                    $crate::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::simd::Level::Baseline => {}
+                }
+            }
+            let _ = level;
+            $body($($arg),*)
+        }
+    };
+}
