@@ -1,0 +1,187 @@
+//! Leave-one-covariate-out sums for every (observation, feature), streamed to whoever wants them.
+//!
+//! For observation `i` and feature `j` the sums run over the minipatches that leave out `i` and do not hold
+//! `j`. They are taken as the difference of the sums over all minipatches that leave out `i`
+//! ([`LeaveOneOut`]) and over those that do hold `j`, which are the fewer: [`soft`] and [`hard`] compute
+//! the latter. N x M x K numbers exist only a block of observations at a time.
+//!
+//! Memory, beside the inputs: `threads * (block * features * K)` and the caller's output.
+
+mod hard;
+mod soft;
+
+use crate::loss::Loss;
+use crate::parallel::for_each_chunk;
+use crate::simd;
+use crate::votes::{Ensemble, LeaveOneOut, Votes};
+
+/// Features that are worked on together: their sums stay in the second-level cache.
+pub(crate) const FEATURES: usize = 512;
+
+/// What is known of one observation for features `first..first + counts.len()`.
+pub struct Cell<'a> {
+    /// The observation.
+    pub i: usize,
+    /// The first feature.
+    pub first: usize,
+    /// Sums of votes, K rows of `counts.len()`.
+    pub sums: &'a [f64],
+    /// How many minipatches voted, for each feature.
+    pub counts: &'a [f64],
+}
+
+/// Calls `sink(scratch, cell, row)` for every observation and block of features; `row` is the observation's
+/// own `per_row` entries of `out`.
+///
+/// The sums of a feature that no minipatch holds are those of [`LeaveOneOut`], bit for bit.
+pub fn for_each_cell<T: Send, S>(
+    ensemble: &Ensemble<'_>,
+    loo: &LeaveOneOut,
+    threads: usize,
+    out: &mut [T],
+    per_row: usize,
+    scratch: impl Fn() -> S + Sync,
+    sink: impl Fn(&mut S, Cell<'_>, &mut [T]) + Sync,
+) {
+    let level = simd::level();
+    if per_row == 0 || out.is_empty() || ensemble.n_features() == 0 {
+        return;
+    }
+    match ensemble.votes {
+        Votes::Hard(votes) => hard::run(level, votes, ensemble, loo, threads, out, per_row, &scratch, &sink),
+        Votes::Single(votes) => {
+            soft::run(level, votes, ensemble, loo, threads, out, per_row, &scratch, &sink)
+        }
+        Votes::Double(votes) => {
+            soft::run(level, votes, ensemble, loo, threads, out, per_row, &scratch, &sink)
+        }
+    }
+}
+
+/// The losses of `H` itself: N x L, NaN where there is no vote or no label.
+pub fn loo_losses(loo: &LeaveOneOut, labels: &[i32], losses: &[Loss]) -> Vec<f64> {
+    let n_classes = loo.totals.len().checked_div(loo.counts.len()).unwrap_or(0);
+    let mut out = vec![f64::NAN; loo.counts.len() * losses.len()];
+    let mut work = [0.0];
+    for (i, &label) in labels.iter().enumerate().filter(|&(_, &label)| label >= 0) {
+        let sums = &loo.totals[i * n_classes..(i + 1) * n_classes];
+        for (l, loss) in losses.iter().enumerate() {
+            let at = i * losses.len() + l;
+            loss.evaluate(label as usize, sums, &[f64::from(loo.counts[i])], &mut work, &mut out[at..=at]);
+        }
+    }
+    out
+}
+
+/// `D_j(i)` for each loss, N x L x M: the loss of `H^-j` minus the loss of `H`, NaN where either has no vote
+/// or the observation no label.
+pub fn sample_scores(
+    ensemble: &Ensemble<'_>,
+    loo: &LeaveOneOut,
+    labels: &[i32],
+    losses: &[Loss],
+    threads: usize,
+) -> Vec<f64> {
+    let (m, l) = (ensemble.n_features(), losses.len());
+    let base = loo_losses(loo, labels, losses);
+    let mut out = vec![f64::NAN; ensemble.n_samples() * l * m];
+    let scratch = || vec![0.0; FEATURES];
+    for_each_cell(ensemble, loo, threads, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
+        if labels[cell.i] < 0 {
+            return;
+        }
+        let width = cell.counts.len();
+        for (index, loss) in losses.iter().enumerate() {
+            let part = &mut row[index * m + cell.first..][..width];
+            loss.evaluate(labels[cell.i] as usize, cell.sums, cell.counts, work, part);
+            let without_loss = base[cell.i * l + index];
+            part.iter_mut().for_each(|value| *value -= without_loss);
+        }
+    });
+    out
+}
+
+/// The class with most votes of every `H^-j(i)` (ties: the smallest), N x M; `NO_VOTE` where there is none.
+pub fn majorities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, threads: usize) -> Vec<u16> {
+    let m = ensemble.n_features();
+    let mut out = vec![NO_VOTE; ensemble.n_samples() * m];
+    for_each_cell(
+        ensemble,
+        loo,
+        threads,
+        &mut out,
+        m,
+        || (),
+        |(), cell, row| {
+            let width = cell.counts.len();
+            for (j, winner) in row[cell.first..][..width].iter_mut().enumerate() {
+                if cell.counts[j] > 0.0 {
+                    *winner = first_largest(cell.sums.iter().skip(j).step_by(width));
+                }
+            }
+        },
+    );
+    out
+}
+
+/// Marks an observation without votes in [`majorities`].
+pub const NO_VOTE: u16 = u16::MAX;
+
+/// The class with most votes of `H(i)`, ties to the smallest; `NO_VOTE` where there is none.
+pub fn loo_majorities(loo: &LeaveOneOut) -> Vec<u16> {
+    let n_classes = loo.totals.len().checked_div(loo.counts.len()).unwrap_or(0);
+    (loo.counts.iter().enumerate())
+        .map(|(i, &count)| match count {
+            0 => NO_VOTE,
+            _ => first_largest(loo.totals[i * n_classes..(i + 1) * n_classes].iter()),
+        })
+        .collect()
+}
+
+fn first_largest<'a>(values: impl Iterator<Item = &'a f64>) -> u16 {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (k, &value) in values.enumerate() {
+        if value > best.1 {
+            best = (k as u16, value);
+        }
+    }
+    best.0
+}
+
+/// `H^-j(i)` itself, N x M x K (rows of NaN where there is no vote), for losses that are not the core's own.
+/// Meant for a few features at a time: restrict `ensemble.holds` to them.
+pub fn probabilities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, threads: usize) -> Vec<f64> {
+    let (m, k) = (ensemble.n_features(), ensemble.n_classes);
+    let mut out = vec![f64::NAN; ensemble.n_samples() * m * k];
+    for_each_cell(
+        ensemble,
+        loo,
+        threads,
+        &mut out,
+        m * k,
+        || (),
+        |(), cell, row| {
+            let width = cell.counts.len();
+            for (j, p) in row[cell.first * k..][..width * k].chunks_exact_mut(k).enumerate() {
+                if cell.counts[j] > 0.0 {
+                    (0..k).for_each(|class| p[class] = cell.sums[class * width + j] / cell.counts[j]);
+                }
+            }
+        },
+    );
+    out
+}
+
+/// Splits `out` into one chunk per block of observations and runs `task(state, first, chunk)` on each.
+fn for_each_block<T: Send, S>(
+    threads: usize,
+    out: &mut [T],
+    per_row: usize,
+    block: usize,
+    state: impl Fn() -> S + Sync,
+    task: impl Fn(&mut S, usize, &mut [T]) + Sync,
+) {
+    for_each_chunk(threads, out, block * per_row, state, |state, index, part| {
+        task(state, index * block, part);
+    });
+}
