@@ -27,6 +27,18 @@ pub fn adjusted_rand(table: &[u32], rows: usize, columns: usize) -> f64 {
     numerator / denominator
 }
 
+/// `ARI(z, H)` over the observations that have a label and a vote; NaN where there is none.
+pub fn ari_of(labels: &[i32], majorities: &[u16], n_classes: usize) -> f64 {
+    let mut table = vec![0u32; n_classes * n_classes];
+    for (&z, &h) in labels.iter().zip(majorities).filter(|&(&z, &h)| z >= 0 && h != NO_VOTE) {
+        table[z as usize * n_classes + usize::from(h)] += 1;
+    }
+    if table.iter().all(|&count| count == 0) {
+        return f64::NAN;
+    }
+    adjusted_rand(&table, n_classes, n_classes)
+}
+
 /// `ARI(z, H) - ARI(z, H^-j)` for each feature, over the observations where both vote and `z` is a label.
 ///
 /// `base` has N majorities, `without` N x M. NaN for a feature where no observation is left.

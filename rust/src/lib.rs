@@ -14,6 +14,8 @@ pub mod loss;
 pub mod native;
 pub mod overlap;
 pub mod parallel;
+#[cfg(feature = "python")]
+mod python;
 pub mod rng;
 pub mod sampling;
 pub mod summary;

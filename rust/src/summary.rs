@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn threads_change_nothing() {
-        let scores: Vec<f64> = (0..300 * 150).map(|v| f64::from(v as u32 * 2_654_435_761u32) / 1e9).collect();
+        let scores: Vec<f64> =
+            (0..300 * 150).map(|v| f64::from((v as u32).wrapping_mul(2_654_435_761)) / 1e9).collect();
         let groups: Vec<i32> = (0..300).map(|i| i % 4 - 1).collect();
         let (one, three) = (moments(&scores, &groups, 3, 1), moments(&scores, &groups, 3, 3));
         assert_eq!(one.mean, three.mean);

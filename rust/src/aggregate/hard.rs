@@ -109,8 +109,8 @@ fn sort_by_class(
         // Totals of hard votes are whole numbers, so they say where each class begins.
         let mut next = 0;
         let starts = &mut starts[offset * (k + 1)..][..k + 1];
-        for class in 0..k {
-            starts[class] = next;
+        for (class, start) in starts[..k].iter_mut().enumerate() {
+            *start = next;
             next += loo.totals[(first + offset) * k + class] as u32;
         }
         starts[k] = next;

@@ -1,0 +1,24 @@
+"""Which features drive a clustering: as a whole, for each cluster and for each observation.
+
+Start with :class:`LOCOMP`; :class:`LOCORampart` finds the top few of very many features, :class:`LOCOSplit` suits few
+features. The four functions are the kernels behind them, for toolkits that bring their own ensemble.
+"""
+
+from clusterwhy._core import VERSION as __version__
+from clusterwhy._functions import align_labels, consensus_labels, loco_scores
+from clusterwhy._loco_mp import LOCOMP
+from clusterwhy._loco_rampart import LOCORampart
+from clusterwhy._loco_split import LOCOSplit
+from clusterwhy._patches import Minipatches, minipatches
+
+__all__ = [
+    "LOCOMP",
+    "LOCORampart",
+    "LOCOSplit",
+    "Minipatches",
+    "__version__",
+    "align_labels",
+    "consensus_labels",
+    "loco_scores",
+    "minipatches",
+]

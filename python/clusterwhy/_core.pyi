@@ -1,0 +1,91 @@
+"""The compiled core. Arrays are C-contiguous and of exactly the dtype given; they are only read."""
+
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION: Final[str]
+
+Votes = NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
+
+def minipatch_indices(
+    n_samples: int,
+    n_features: int,
+    n_rows: int,
+    n_columns: int,
+    seed: int,
+    start: int,
+    stop: int,
+    columns: bool,
+) -> NDArray[np.int64]: ...
+def minipatch_masks(
+    n_samples: int, n_features: int, n_rows: int, n_columns: int, seed: int, n_patches: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+def estimator_seeds(seed: int, index: int, count: int) -> NDArray[np.uint32]: ...
+def align_patches(
+    labels: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    reference: NDArray[np.int32],
+    threads: int,
+) -> NDArray[np.int32]: ...
+def consensus_labels(
+    labels: NDArray[np.int32], rows: NDArray[np.int64], reference: NDArray[np.int32], n_classes: int
+) -> tuple[NDArray[np.int32], NDArray[np.uint32]]: ...
+def overlap_reference(
+    labels: NDArray[np.int64], rows: NDArray[np.int64], offsets: NDArray[np.int64], n_samples: int
+) -> tuple[NDArray[np.int32], int]: ...
+def leave_one_out(
+    votes: Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int, threads: int
+) -> tuple[NDArray[np.float64], NDArray[np.uint32]]: ...
+def sample_scores(
+    votes: Votes,
+    voters: NDArray[np.uint64],
+    holds: NDArray[np.uint64],
+    n_features: int,
+    totals: NDArray[np.float64],
+    counts: NDArray[np.uint32],
+    labels: NDArray[np.int32],
+    losses: list[str],
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def losses(
+    totals: NDArray[np.float64], counts: NDArray[np.uint32], labels: NDArray[np.int32], losses: list[str]
+) -> NDArray[np.float64]: ...
+def ari_scores(
+    votes: Votes,
+    voters: NDArray[np.uint64],
+    holds: NDArray[np.uint64],
+    n_features: int,
+    totals: NDArray[np.float64],
+    counts: NDArray[np.uint32],
+    labels: NDArray[np.int32],
+    threads: int,
+) -> tuple[float, NDArray[np.float64]]: ...
+def probabilities(
+    votes: Votes,
+    voters: NDArray[np.uint64],
+    holds: NDArray[np.uint64],
+    n_features: int,
+    totals: NDArray[np.float64],
+    counts: NDArray[np.uint32],
+    threads: int,
+) -> NDArray[np.float64]: ...
+def moments(
+    scores: NDArray[np.float64], groups: NDArray[np.int32], n_groups: int, threads: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint32]]: ...
+def pair_differences(
+    votes: Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int
+) -> NDArray[np.float64]: ...
+def monte_carlo_errors(
+    votes: Votes,
+    voters: NDArray[np.uint64],
+    holds: NDArray[np.uint64],
+    n_features: int,
+    totals: NDArray[np.float64],
+    counts: NDArray[np.uint32],
+    labels: NDArray[np.int32],
+    loss: str,
+) -> NDArray[np.float64] | None: ...
+def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...

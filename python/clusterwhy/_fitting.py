@@ -1,0 +1,171 @@
+"""Runs the user's own clusterers and classifiers: cloning, seeding, fitting, predicting, checking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.base import clone
+
+from clusterwhy import _core
+from clusterwhy._validation import check_cluster_labels
+
+# Rows that a classifier predicts at a time: bounds the memory of a dense (or densified) part of the data.
+PREDICT_ROWS = 16_384
+# Streams of seeds that are not those of a minipatch; minipatch b uses 2 b and 2 b + 1.
+REFERENCE_STREAM = 2**63
+SPLIT_STREAM = 2**63 + 2**32
+ROUND_STREAM = 2**63 + 2**33
+
+
+def check_clusterer(clusterer: Any) -> Any:
+    """Return `clusterer` if it can cluster, else say what it lacks."""
+    if isinstance(clusterer, type):
+        raise TypeError(f"clusterer must be an instance, got the class {clusterer.__name__}: write it with ()")
+    if hasattr(clusterer, "fit_predict") or hasattr(clusterer, "fit"):
+        return clusterer
+    raise TypeError(
+        "clusterer must have fit_predict, or fit and labels_, or fit and predict; "
+        f"got {clusterer!r} of type {type(clusterer).__name__}"
+    )
+
+
+def check_classifier(classifier: Any) -> Any:
+    """Return `classifier` if it can classify, else say what it lacks."""
+    if isinstance(classifier, type):
+        raise TypeError(f"classifier must be an instance, got the class {classifier.__name__}: write it with ()")
+    can_predict = hasattr(classifier, "predict") or hasattr(classifier, "predict_proba")
+    if hasattr(classifier, "fit") and can_predict:
+        return classifier
+    raise TypeError(
+        "classifier must have fit, and predict or predict_proba; "
+        f"got {classifier!r} of type {type(classifier).__name__}"
+    )
+
+
+def fresh(estimator: Any, seed: int, stream: int, *, keep_given: bool = False) -> Any:
+    """Copy an estimator and give every random state in it, however deep, a seed of its own.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Never changed.
+    seed, stream : int
+        Which seeds.
+    keep_given : bool, default=False
+        Leave random states that are not None as they are.
+    """
+    copy = clone(estimator, safe=False)
+    if not hasattr(copy, "get_params"):
+        return copy
+    params = copy.get_params(deep=True)
+    names = sorted(name for name in params if name == "random_state" or name.endswith("__random_state"))
+    if keep_given:
+        names = [name for name in names if params[name] is None]
+    if names:
+        seeds = _core.estimator_seeds(seed, stream, len(names))
+        copy.set_params(**{name: int(value) for name, value in zip(names, seeds, strict=True)})
+    return copy
+
+
+def cluster(clusterer: Any, X: Any, what: str) -> NDArray[np.int64]:
+    """Fit a clusterer and return its checked labels; what it raises comes back with `what` before it."""
+    try:
+        if hasattr(clusterer, "fit_predict"):
+            labels = clusterer.fit_predict(X)
+        else:
+            clusterer.fit(X)
+            labels = clusterer.labels_ if hasattr(clusterer, "labels_") else clusterer.predict(X)
+    except Exception as error:
+        raise failure("clusterer", clusterer, what, X, error) from error
+    return check_cluster_labels(labels, X.shape[0], f"the clusterer {name_of(clusterer)} ({what})")
+
+
+def train(classifier: Any, X: Any, y: NDArray[np.int64], what: str) -> tuple[Any, NDArray[np.int64]]:
+    """Fit a classifier; return it with the classes that its columns or predictions stand for.
+
+    Classes are passed as ``0..c-1``, which every classifier takes.
+    """
+    classes, codes = np.unique(y, return_inverse=True)
+    try:
+        classifier.fit(X, codes)
+    except Exception as error:
+        raise failure("classifier", classifier, what, X, error) from error
+    return classifier, classes
+
+
+def predict(fitted: Any, classes: NDArray[np.int64], X: Any, n_classes: int, what: str) -> NDArray[Any]:
+    """Predict with what :func:`train` returned: classes (n,) of uint16, or probabilities (n, K)."""
+    n = X.shape[0]
+    name = name_of(fitted)
+    try:
+        soft = hasattr(fitted, "predict_proba")
+        raw = np.asarray(fitted.predict_proba(X) if soft else fitted.predict(X))
+    except Exception as error:
+        raise failure("classifier", fitted, what, X, error) from error
+    if not soft:
+        if raw.shape != (n,):
+            raise ValueError(
+                f"the classifier {name} ({what}) must predict one class per observation, shape ({n},), "
+                f"got shape {raw.shape}"
+            )
+        codes = raw.astype(np.int64)
+        if not (np.isin(codes, np.arange(len(classes))).all() and (codes == raw).all()):
+            raise ValueError(f"the classifier {name} ({what}) predicted a class that it was not trained on")
+        return classes[codes].astype(np.uint16)
+    if raw.shape != (n, len(classes)):
+        raise ValueError(
+            f"the classifier {name} ({what}) must give one probability per observation and class, "
+            f"shape ({n}, {len(classes)}), got shape {raw.shape}"
+        )
+    if not np.isfinite(raw).all():
+        raise ValueError(f"the classifier {name} ({what}) gave probabilities that are not finite")
+    dtype = np.float32 if raw.dtype == np.float32 else np.float64
+    proba = np.zeros((n, n_classes), dtype=dtype)
+    proba[:, classes] = raw
+    return proba
+
+
+def failure(role: str, estimator: Any, what: str, X: Any, error: Exception) -> Exception:
+    """Describe an exception of a user's estimator, keeping its type where that is a plain one."""
+    text = f"the {role} {name_of(estimator)} failed on {what}, {X.shape[0]} x {X.shape[1]}: {error}"
+    if "n_samples" in str(error) or "n_neighbors" in str(error) or "more clusters than" in str(error):
+        text += "; larger minipatches (max_samples) or fewer clusters may help"
+    for kind in (ValueError, TypeError):
+        if isinstance(error, kind):
+            return kind(text)
+    return RuntimeError(f"{text} ({type(error).__name__})")
+
+
+def name_of(estimator: Any) -> str:
+    """Name an estimator for a message."""
+    return type(estimator).__name__
+
+
+def take(X: Any, rows: NDArray[np.int64], columns: NDArray[np.int64] | None = None) -> NDArray[Any]:
+    """Copy a part of the data, dense and in C order; of a sparse matrix only this part is densified."""
+    if issparse(X):
+        part = X[rows] if columns is None else X[rows][:, columns]
+        return np.asarray(part.toarray(order="C"))
+    if columns is None:
+        return np.ascontiguousarray(X[rows])
+    return np.ascontiguousarray(X[np.ix_(rows, columns)])
+
+
+def predict_in_parts(
+    fitted: Any,
+    classes: NDArray[np.int64],
+    X: Any,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    n_classes: int,
+    what: str,
+) -> NDArray[Any]:
+    """Predict some rows of the data, a bounded number of them at a time."""
+    parts = [
+        predict(fitted, classes, take(X, rows[i : i + PREDICT_ROWS], columns), n_classes, what)
+        for i in range(0, len(rows), PREDICT_ROWS)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,311 @@
+"""The kernels as pure functions, for toolkits that bring their own ensemble: NumPy in, NumPy out, no state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+
+from clusterwhy import _core
+from clusterwhy._patches import Minipatches, pack_bits
+from clusterwhy._scores import Loss, check_loss, score_ensemble
+from clusterwhy._validation import (
+    check_cluster_labels,
+    check_nonnegative,
+    decode_labels,
+    encode_reference,
+    n_threads,
+)
+from clusterwhy._votes import MAX_CLASSES, Ensemble
+
+
+def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
+    """Rename the clusters of one labelling to the labels of another that they overlap most.
+
+    A maximum-weight assignment on the contingency table (the Hungarian method), rectangular when the numbers
+    of labels differ: a surplus cluster goes to the reference label that it overlaps most (ties: the
+    smallest), a surplus reference label is not used.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n,)
+        Whole numbers, negative (-1) for noise, which stays noise.
+    reference : array-like of shape (n,)
+        Whole numbers with -1 for noise, or strings.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        `labels` in terms of `reference`; -1 for noise, and for a cluster all of whose observations are noise
+        in `reference`.
+
+    Raises
+    ------
+    ValueError
+        For different lengths, labels that are not whole numbers, or a reference that is all noise.
+
+    Notes
+    -----
+    O(n log n + K^3). Among several best assignments the choice does not depend on the clusters' names.
+
+    Examples
+    --------
+    >>> import clusterwhy as cw
+    >>> cw.align_labels([5, 5, 2, 2, -1], [0, 0, 1, 1, 1])
+    array([ 0,  0,  1,  1, -1])
+    """
+    codes = check_cluster_labels(labels, np.size(labels), "labels")
+    reference_codes, classes = encode_reference(reference, len(codes))
+    rows = np.arange(len(codes), dtype=np.int64)
+    offsets = np.array([0, len(codes)], dtype=np.int64)
+    aligned = _core.align_patches(codes, rows, offsets, reference_codes, 1)
+    if classes.dtype.kind in "iub":
+        return decode_labels(aligned, classes.astype(np.int64))
+    if (aligned < 0).any():
+        raise ValueError("labels with noise (-1) cannot be aligned to a reference of strings")
+    return decode_labels(aligned, classes)
+
+
+def consensus_labels(labels: Any, rows: Any, n_samples: int, reference: Any) -> NDArray[Any]:
+    """Vote over minipatches: the label that most of those holding an observation give it.
+
+    Parameters
+    ----------
+    labels : array-like of shape (B, n), or list of B arrays
+        Aligned labels, entry ``(b, t)`` for observation ``rows[b][t]``; values of `reference`, or -1 for
+        noise, which does not vote.
+    rows : array-like of shape (B, n), list of B arrays, or Minipatches
+        The observations of each minipatch.
+    n_samples : int
+        N.
+    reference : array-like of shape (N,)
+        Reference labels. They decide ties that they are part of (other ties go to the smallest label), and
+        stand where nothing voted.
+
+    Returns
+    -------
+    ndarray of shape (N,)
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not fit, or observations out of range.
+
+    Examples
+    --------
+    >>> import clusterwhy as cw
+    >>> cw.consensus_labels([[0, 1], [1, 1]], [[0, 1], [0, 2]], 4, [1, 0, 0, 0])
+    array([1, 1, 1, 0])
+    """
+    codes, _ = encode_reference(reference, int(n_samples))
+    row_list = _row_list(rows)
+    label_list = [np.asarray(part) for part in labels]
+    if len(label_list) != len(row_list):
+        raise ValueError(f"labels has {len(label_list)} minipatches, rows has {len(row_list)}")
+    for b, (part, where) in enumerate(zip(label_list, row_list, strict=True)):
+        if part.shape != where.shape:
+            raise ValueError(f"minipatch {b} has {part.size} labels for {where.size} observations")
+    flat = np.concatenate(label_list) if label_list else np.empty(0, dtype=np.int64)
+    flat_rows = np.concatenate(row_list) if row_list else np.empty(0, dtype=np.int64)
+    classes = known_labels(reference, flat)
+    votes, codes = encode_as(flat, classes), encode_as(np.asarray(reference), classes)
+    consensus, _ = _core.consensus_labels(votes, flat_rows, codes, len(classes))
+    return decode_labels(consensus, classes if classes.dtype.kind in "US" else classes.astype(np.int64))
+
+
+def known_labels(*labels: Any) -> NDArray[Any]:
+    """Return the distinct values of several labellings, sorted, without noise."""
+    values = np.unique(np.concatenate([np.ravel(part) for part in labels if np.size(part)]))
+    return values[values >= 0] if values.dtype.kind in "if" else values
+
+
+def encode_as(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int32]:
+    """Turn label values into positions in `classes`; negative numbers are noise."""
+    noise = labels < 0 if labels.dtype.kind in "if" else np.zeros(labels.shape, dtype=bool)
+    return np.where(noise, -1, np.searchsorted(classes, labels)).astype(np.int32)
+
+
+def loco_scores(
+    predictions: Any,
+    patches: Any,
+    labels: Any,
+    loss: Loss = "hinge",
+    *,
+    n_features: int | None = None,
+    variance_barrier: float = 1e-4,
+    n_jobs: int | None = None,
+) -> Bunch:
+    """Score every feature, cluster and observation from the predictions of an ensemble of minipatches.
+
+    Parameters
+    ----------
+    predictions : array-like of shape (B, N) or (B, N, K)
+        What each minipatch predicts for each observation: labels (hard votes) or probabilities (soft votes;
+        float32 is summed in float32 within tiles of 64 minipatches, float64 all in float64). Column ``k``
+        of the probabilities is label ``k`` where all labels are in ``0..K-1``, else the k-th label value.
+        Entries for observations inside a minipatch are not used.
+    patches : Minipatches, or tuple (rows, columns)
+        From :func:`minipatches`; or the observations and the features of each minipatch, each as an array of
+        B rows of indices, a list of B arrays of indices, or a boolean mask of shape (B, N) or (B, M).
+    labels : array-like of shape (N,)
+        The labels that the predictions are scored against, -1 for observations to leave out.
+    loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
+        As in :class:`LOCOMP`.
+    n_features : int, optional
+        M, where indices of columns do not tell.
+    variance_barrier : float, default=1e-4
+        As in :class:`LOCOMP`.
+    n_jobs : int, default=None
+        Threads. The results are the same bits for any number.
+
+    Returns
+    -------
+    Bunch
+        A dictionary, also by attribute, with ``feature_importances_`` (M,), ``cluster_importances_`` (K, M),
+        ``sample_importances_`` (N, M), ``standard_errors_`` (M,), ``cluster_standard_errors_`` (K, M),
+        ``monte_carlo_errors_`` (M,), ``loo_error_``, ``loo_proba_`` (N, K) and ``classes_`` (K,). A loss of
+        the whole set has no scores of clusters and samples and no standard errors.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not fit, predictions that name no label, or probabilities that are not finite.
+
+    Notes
+    -----
+    O(B N M / 64) word operations for hard votes, O(B N K m) additions for soft ones; N x M x K numbers are
+    never stored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import clusterwhy as cw
+    >>> rng = np.random.default_rng(0)
+    >>> labels = rng.integers(0, 2, size=60)
+    >>> patches = cw.minipatches(60, 5, 400, max_samples=0.3, max_features=2, seed=0)
+    >>> holds = np.array([0 in patches.columns(b) for b in range(400)])
+    >>> guess = rng.integers(0, 2, size=(400, 60))
+    >>> predictions = np.where(holds[:, None], labels, guess)  # feature 0 knows the labels
+    >>> int(cw.loco_scores(predictions, patches, labels).feature_importances_.argmax())
+    0
+    """
+    n_samples = np.size(labels)
+    encode_reference(labels, n_samples)
+    voters, holds, m, fraction = _masks(patches, n_samples, n_features)
+    votes, classes = _encode_votes(predictions, voters, np.asarray(labels))
+    if len(classes) > MAX_CLASSES:
+        raise ValueError(f"at most {MAX_CLASSES} labels are possible, got {len(classes)}")
+    codes = encode_as(np.asarray(labels), classes)
+    ensemble = Ensemble(votes, pack_bits(voters), holds, m, len(classes), fraction)
+    out = score_ensemble(
+        ensemble,
+        codes,
+        check_loss(loss),
+        barrier=check_nonnegative(variance_barrier, "variance_barrier"),
+        threads=n_threads(n_jobs),
+    )
+    out.pop("_spreads", None)
+    return Bunch(**out, classes_=classes)
+
+
+def _encode_votes(
+    predictions: Any, voters: NDArray[np.bool_], labels: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return votes as the core takes them, and the label values behind their codes or columns."""
+    array = np.asarray(predictions)
+    if array.ndim not in (2, 3) or array.shape[:2] != voters.shape:
+        b, n = voters.shape
+        raise ValueError(f"predictions must have shape ({b}, {n}) or ({b}, {n}, K), got {array.shape}")
+    if array.ndim == 3:
+        return _encode_probabilities(array, voters, labels)
+    cast = array[voters]
+    if array.dtype.kind == "f" and not (cast == np.rint(cast)).all():
+        raise ValueError(
+            f"predictions of shape {array.shape} are hard votes and must be labels, got values such as "
+            f"{cast[cast != np.rint(cast)][0]!r}; soft votes have shape (B, N, K)"
+        )
+    classes = known_labels(labels, cast)
+    if array.dtype.kind in "if" and (cast < 0).any():
+        b, i = np.argwhere(voters & (array < 0))[0]
+        raise ValueError(f"minipatch {b} predicts {array[b, i]} for observation {i}: noise cannot be predicted")
+    codes = np.searchsorted(classes, np.where(voters, array, classes[0]))
+    return np.ascontiguousarray(codes, dtype=np.uint16), classes
+
+
+def _encode_probabilities(
+    array: NDArray[Any], voters: NDArray[np.bool_], labels: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"probabilities must be numbers, got dtype {array.dtype}")
+    n_classes = array.shape[2]
+    classes = known_labels(labels)
+    if classes.dtype.kind in "iubf" and len(classes) and classes[-1] < n_classes:
+        classes = np.arange(n_classes)
+    elif len(classes) != n_classes:
+        raise ValueError(
+            f"predictions have {n_classes} columns, but labels have {len(classes)} values: "
+            f"{classes[:10].tolist()}; use the column's number as the label"
+        )
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    proba = np.ascontiguousarray(array, dtype=dtype)
+    wrong = voters & ~np.isfinite(proba).all(axis=2)
+    if wrong.any():
+        b, i = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"predictions must be finite; minipatch {b} predicts {proba[b, i].tolist()} for observation {i}"
+        )
+    return proba, classes
+
+
+def _masks(
+    patches: Any, n_samples: int, n_features: int | None
+) -> tuple[NDArray[np.bool_], NDArray[np.uint64], int, float]:
+    """Return voters (B, N), bits of held features, M and n / N."""
+    if isinstance(patches, Minipatches):
+        if patches.n_samples != n_samples:
+            raise ValueError(f"patches are of {patches.n_samples} observations, labels of {n_samples}")
+        if n_features is not None and n_features != patches._n_active:
+            raise ValueError(f"patches are of {patches._n_active} features, n_features is {n_features}")
+        inside = np.zeros((len(patches), n_samples), dtype=bool)
+        np.put_along_axis(inside, patches.rows(), True, axis=1)
+        return ~inside, patches.masks()[1], patches._n_active, patches.n_rows / n_samples
+    if not (isinstance(patches, (tuple, list)) and len(patches) == 2):
+        raise TypeError(f"patches must be Minipatches or a tuple (rows, columns), got {type(patches).__name__}")
+    inside = _mask(patches[0], n_samples, "rows")
+    held = _mask(patches[1], n_features, "columns")
+    if len(inside) != len(held):
+        raise ValueError(f"rows has {len(inside)} minipatches, columns has {len(held)}")
+    fraction = float(inside.mean()) if inside.size else 0.0
+    return ~inside, pack_bits(held), held.shape[1], fraction
+
+
+def _mask(sets: Any, size: int | None, name: str) -> NDArray[np.bool_]:
+    """Turn sets of indices, or a mask, into a mask."""
+    if isinstance(sets, np.ndarray) and sets.dtype == bool:
+        if sets.ndim != 2 or (size is not None and sets.shape[1] != size):
+            raise ValueError(f"the mask of {name} must have shape (B, {size}), got {sets.shape}")
+        return sets
+    parts = _row_list(sets)
+    if size is None:
+        size = 1 + max((int(part.max()) for part in parts if part.size), default=-1)
+    out = np.zeros((len(parts), size), dtype=bool)
+    for b, part in enumerate(parts):
+        if part.size and not (part.min() >= 0 and part.max() < size):
+            raise ValueError(f"{name} of minipatch {b} must be from 0 to {size - 1}")
+        out[b, part] = True
+    return out
+
+
+def _row_list(sets: Any) -> list[NDArray[np.int64]]:
+    if isinstance(sets, Minipatches):
+        return list(sets.rows())
+    if not isinstance(sets, (np.ndarray, Sequence)):
+        raise TypeError(f"expected arrays of indices, got {type(sets).__name__}")
+    parts = [np.asarray(part) for part in sets]
+    for b, part in enumerate(parts):
+        if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
+            raise ValueError(f"minipatch {b} must be a list of indices, got {part!r}")
+    return [part.astype(np.int64, copy=False) for part in parts]

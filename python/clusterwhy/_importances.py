@@ -1,0 +1,313 @@
+"""What every fitted method can be asked: intervals, p-values, tables, selection."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
+from clusterwhy._validation import check_proportion
+
+_NEED_SAMPLES = (
+    "cluster_importances_",
+    "sample_importances_",
+    "standard_errors_",
+    "cluster_standard_errors_",
+)
+
+
+class UndefinedScoreError(ValueError, AttributeError):
+    """A score was asked for that the fitted loss cannot have."""
+
+
+class ImportanceMixin(SelectorMixin, BaseEstimator):
+    """Questions asked of fitted importances; the methods under :doc:`the estimators <api>` share them."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _NEED_SAMPLES and "feature_importances_" in vars(self):
+            raise UndefinedScoreError(
+                f"{name} is not defined for loss={self.loss!r}: it is one figure for the whole set, not a "
+                "mean over observations. Use loss='hinge', 'margin', 'brier', 'log' or 'zero_one'."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _adopt(self, fitted: Any) -> None:
+        """Take over the fitted state of a copy, in one step: a fit that fails leaves everything as it was."""
+        state = {name: value for name, value in vars(fitted).items() if name not in fitted.get_params(deep=False)}
+        stale = [name for name in vars(self) if _is_fitted_name(name) and name not in state]
+        vars(self).update(state)
+        for name in stale:
+            delattr(self, name)
+
+    def _blank_copy(self) -> Any:
+        """Copy the parameters, but nothing that was fitted."""
+        copy = object.__new__(type(self))
+        vars(copy).update({name: value for name, value in vars(self).items() if not _is_fitted_name(name)})
+        return copy
+
+    # ------------------------------------------------------------------ inference
+
+    def confidence_interval(self, level: float = 0.95, *, by_cluster: bool = False) -> NDArray[np.float64]:
+        """Return normal confidence intervals of the scores.
+
+        They say how far the mean over observations can be trusted, given the consensus labels: the labels are
+        themselves estimated, and that is not included. After RAMPART they are post-selection.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Coverage of each interval on its own.
+        by_cluster : bool, default=False
+            Intervals of ``cluster_importances_`` in place of ``feature_importances_``.
+
+        Returns
+        -------
+        ndarray of shape (M, 2), or (K, M, 2) by cluster
+            Lower and upper bounds; NaN where the score is not defined.
+        """
+        check_is_fitted(self)
+        level = check_proportion(level, "level")
+        scores, errors = self._scores_and_errors(by_cluster)
+        return normal_interval(scores, errors, level)
+
+    def pvalues(self, adjust: str | None = None, by_cluster: bool = False) -> NDArray[np.float64]:
+        """Return one-sided p-values of "this feature does not help": ``1 - Phi(score / standard error)``.
+
+        Parameters
+        ----------
+        adjust : {None, "bh", "by", "holm", "bonferroni"}, default=None
+            Correction across the features, or across features and clusters together.
+        by_cluster : bool, default=False
+            P-values of ``cluster_importances_`` in place of ``feature_importances_``.
+
+        Returns
+        -------
+        ndarray of shape (M,), or (K, M) by cluster
+            1 where the score is the same for every observation; NaN where it is not defined.
+        """
+        check_is_fitted(self)
+        scores, errors = self._scores_and_errors(by_cluster)
+        spreads = self._spreads[:-1] if by_cluster else self._spreads[-1]
+        return adjust_pvalues(one_sided_pvalues(scores, errors, spreads), adjust)
+
+    def _scores_and_errors(self, by_cluster: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if by_cluster:
+            return self.cluster_importances_, self.cluster_standard_errors_
+        return self.feature_importances_, self.standard_errors_
+
+    # ------------------------------------------------------------------ tables
+
+    def _names(self) -> NDArray[Any]:
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            return np.asarray(names)
+        return np.asarray([f"x{j}" for j in range(self.n_features_in_)], dtype=object)
+
+    def to_frame(self, *, by_cluster: bool = False, level: float = 0.95, adjust: str | None = "bh") -> Any:
+        """Return the scores as a :class:`pandas.DataFrame`, most important first.
+
+        Parameters
+        ----------
+        by_cluster : bool, default=False
+            One row per cluster and feature in place of one per feature.
+        level : float, default=0.95
+            Coverage of the intervals.
+        adjust : {None, "bh", "by", "holm", "bonferroni"}, default="bh"
+            Correction behind the column ``p_adjusted``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``feature``, ``importance``, ``standard_error``, ``ci_low``, ``ci_high``, ``p_value``,
+            ``p_adjusted``, and ``monte_carlo_error`` and ``rank`` for the global scores or ``cluster`` for
+            the clusters'. A loss of the whole set (``"ari"``) has importances, Monte-Carlo errors and ranks
+            only.
+
+        Raises
+        ------
+        ImportError
+            When pandas is not installed.
+        """
+        check_is_fitted(self)
+        pandas = import_extra("pandas", "pandas", "to_frame")
+        names = self._names()
+        if not by_cluster:
+            columns: dict[str, Any] = {"feature": names, "importance": self.feature_importances_}
+            if "standard_errors_" in vars(self):
+                columns |= self._error_columns(level, adjust, by_cluster=False)
+            columns["monte_carlo_error"] = self.monte_carlo_errors_
+            columns["rank"] = self.ranking_
+            return pandas.DataFrame(columns).sort_values("rank").reset_index(drop=True)
+        k, m = self.cluster_importances_.shape
+        columns = {
+            "cluster": np.repeat(self.classes_, m),
+            "feature": np.tile(names, k),
+            "importance": self.cluster_importances_.ravel(),
+        }
+        columns |= self._error_columns(level, adjust, by_cluster=True)
+        frame = pandas.DataFrame(columns)
+        order = np.lexsort((-frame["importance"].to_numpy(), np.repeat(np.arange(k), m)))
+        return frame.iloc[order].reset_index(drop=True)
+
+    def _error_columns(self, level: float, adjust: str | None, *, by_cluster: bool) -> dict[str, Any]:
+        bounds = self.confidence_interval(level, by_cluster=by_cluster).reshape(-1, 2)
+        return {
+            "standard_error": self._scores_and_errors(by_cluster)[1].ravel(),
+            "ci_low": bounds[:, 0],
+            "ci_high": bounds[:, 1],
+            "p_value": self.pvalues(by_cluster=by_cluster).ravel(),
+            "p_adjusted": self.pvalues(adjust, by_cluster=by_cluster).ravel(),
+        }
+
+    def to_anndata(self, adata: Any, key_added: str = "loco") -> Any:
+        """Write the scores into an :class:`anndata.AnnData` whose variables are the features.
+
+        Parameters
+        ----------
+        adata : anndata.AnnData
+            With the observations and variables that were fitted, in their order. Changed in place.
+        key_added : str, default="loco"
+            Prefix of everything written: ``var[f"{key}_score"]``, ``_se``, ``_mc_se``, ``_pval``,
+            ``_pval_adj`` (Benjamini-Hochberg) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores;
+            ``obs[key]``, the consensus labels; and ``uns[key]`` with the parameters and the classes.
+
+        Returns
+        -------
+        anndata.AnnData
+            `adata` itself.
+        """
+        check_is_fitted(self)
+        if adata.n_vars != self.n_features_in_:
+            raise ValueError(
+                f"adata has {adata.n_vars} variables, but {self.n_features_in_} features were fitted; "
+                "pass the object (or the subset) that X came from"
+            )
+        if "labels_" in vars(self) and adata.n_obs != len(self.labels_):
+            raise ValueError(f"adata has {adata.n_obs} observations, but {len(self.labels_)} were fitted")
+        adata.var[f"{key_added}_score"] = self.feature_importances_
+        adata.var[f"{key_added}_mc_se"] = self.monte_carlo_errors_
+        adata.var[f"{key_added}_rank"] = self.ranking_
+        if "standard_errors_" in vars(self):
+            adata.var[f"{key_added}_se"] = self.standard_errors_
+            adata.var[f"{key_added}_pval"] = self.pvalues()
+            adata.var[f"{key_added}_pval_adj"] = self.pvalues("bh")
+            adata.varm[key_added] = np.ascontiguousarray(self.cluster_importances_.T)
+        if "labels_" in vars(self):
+            pandas = import_extra("pandas", "pandas", "to_anndata")
+            adata.obs[key_added] = pandas.Categorical(np.asarray(self.labels_).astype(str))
+        adata.uns[key_added] = {
+            "method": type(self).__name__,
+            "params": {name: str(value) for name, value in self.get_params(deep=False).items()},
+            "classes": np.asarray(self.classes_).astype(str),
+            "loo_error": float(self.loo_error_),
+        }
+        return adata
+
+    def to_shap(self, X: Any = None) -> Any:
+        """Return the sample scores as a :class:`shap.Explanation`, for shap's bar, beeswarm and heatmap plots.
+
+        The scores are not additive: a row does not sum to a prediction, so waterfall and force plots mean
+        nothing here.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, M), optional
+            The data, to colour the plots by.
+
+        Returns
+        -------
+        shap.Explanation
+            ``values`` of shape (N, M); NaN scores become 0.
+
+        Raises
+        ------
+        ImportError
+            When shap is not installed.
+        """
+        check_is_fitted(self)
+        values = np.nan_to_num(self.sample_importances_)
+        shap = import_extra("shap", "shap", "to_shap")
+        data = None if X is None else np.asarray(X)
+        return shap.Explanation(
+            values=values,
+            base_values=np.full(len(values), self.loo_error_),
+            data=data,
+            feature_names=[str(name) for name in self._names()],
+        )
+
+    # ------------------------------------------------------------------ selection
+
+    def _get_support_mask(self) -> NDArray[np.bool_]:
+        check_is_fitted(self)
+        return np.asarray(self.ranking_ <= self._n_selected())
+
+    def _n_selected(self) -> int:
+        wanted, m = self.n_features_to_select, self.n_features_in_
+        if wanted is None:
+            return max(1, m // 2)
+        return resolve_selection(wanted, m)
+
+    def _feature_sets(self, sets: Any, kind: str) -> tuple[list[Hashable], list[NDArray[np.int64]]]:
+        """Resolve sets of feature names or positions, given as a list or a dictionary."""
+        if isinstance(sets, (str, bytes)) or not isinstance(sets, (Mapping, Iterable)):
+            raise TypeError(f"{kind} must be a list of lists of features, or a dictionary of them, got {sets!r}")
+        labels: list[Hashable] = list(sets) if isinstance(sets, Mapping) else []
+        members = list(sets.values()) if isinstance(sets, Mapping) else list(sets)
+        if not labels:
+            labels = list(range(len(members)))
+        return labels, [self._feature_positions(member, kind) for member in members]
+
+    def _feature_positions(self, members: Sequence[Any], kind: str) -> NDArray[np.int64]:
+        if isinstance(members, (str, bytes)) or not isinstance(members, Iterable):
+            raise TypeError(f"each of the {kind} must be a list of features, got {members!r}")
+        names: dict[Any, int] = {}
+        if "feature_names_in_" in vars(self):
+            names = {name: j for j, name in reversed(list(enumerate(self.feature_names_in_)))}
+        out = []
+        for member in members:
+            if isinstance(member, str):
+                if member not in names:
+                    hint = "the data had no feature names" if not names else "it is not among them"
+                    raise ValueError(f"unknown feature name {member!r} in {kind}: {hint}")
+                out.append(names[member])
+                continue
+            j = int(member)
+            if not -self.n_features_in_ <= j < self.n_features_in_:
+                raise ValueError(f"feature {member} in {kind} is out of range for {self.n_features_in_} features")
+            out.append(j % self.n_features_in_)
+        if not out:
+            raise ValueError(f"one of the {kind} is empty; each needs at least one feature")
+        return np.unique(np.asarray(out, dtype=np.int64))
+
+
+def resolve_selection(wanted: Any, n_features: int) -> int:
+    """Resolve ``n_features_to_select``: an int is a count, a float a fraction."""
+    if isinstance(wanted, (bool, np.bool_)) or not isinstance(wanted, (int, float, np.integer, np.floating)):
+        raise TypeError(f"n_features_to_select must be None, an integer or a fraction, got {wanted!r}")
+    if isinstance(wanted, (int, np.integer)):
+        if wanted < 1:
+            raise ValueError(f"n_features_to_select must be at least 1, got {wanted}")
+        return min(int(wanted), n_features)
+    if not 0 < wanted <= 1:
+        raise ValueError(f"n_features_to_select must be in (0, 1] when it is a fraction, got {wanted}")
+    return max(1, int(wanted * n_features))
+
+
+def import_extra(module: str, extra: str, what: str) -> Any:
+    """Import an optional package, or say how to install it."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{what} needs {module}: pip install {extra}") from error
+
+
+def _is_fitted_name(name: str) -> bool:
+    return (name.endswith("_") and not name.startswith("__")) or name in ("_spreads", "_ensemble", "_codes")

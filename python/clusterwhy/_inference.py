@@ -1,0 +1,68 @@
+"""Intervals, p-values and their corrections, from scores and standard errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, norm
+
+CORRECTIONS = ("bh", "by", "holm", "bonferroni")
+# Scores lie within a few units of 0: a spread below this is rounding, not spread.
+NO_SPREAD = 1e-12
+
+
+def normal_interval(scores: NDArray[np.float64], errors: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Return lower and upper bounds along a new last axis."""
+    reach = norm.ppf(0.5 + level / 2) * errors
+    return np.stack([scores - reach, scores + reach], axis=-1)
+
+
+def one_sided_pvalues(
+    scores: NDArray[np.float64], errors: NDArray[np.float64], spreads: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the p-values of "the score is not positive"; 1 where the sample scores do not vary at all."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p: NDArray[Any] = norm.sf(scores / errors)
+    return np.where(spreads <= NO_SPREAD, 1.0, p)
+
+
+def adjust_pvalues(p: NDArray[np.float64], method: str | None) -> NDArray[np.float64]:
+    """Correct p-values (of any shape) for being many; NaN stay NaN and are not counted.
+
+    Parameters
+    ----------
+    p : ndarray
+    method : {None, "bh", "by", "holm", "bonferroni"}
+        Benjamini-Hochberg and Benjamini-Yekutieli control the false discovery rate, Holm and Bonferroni the
+        chance of any false discovery.
+    """
+    if method is None:
+        return p
+    if method not in CORRECTIONS:
+        raise ValueError(f"adjust must be None or one of {', '.join(map(repr, CORRECTIONS))}, got {method!r}")
+    out = np.full(p.shape, np.nan)
+    known = ~np.isnan(p)
+    values = p[known]
+    if values.size == 0:
+        return out
+    if method in ("bh", "by"):
+        out[known] = false_discovery_control(values, method=method)
+    elif method == "bonferroni":
+        out[known] = np.minimum(values * values.size, 1.0)
+    else:
+        order = np.argsort(values, kind="stable")
+        steps = values[order] * np.arange(values.size, 0, -1)
+        adjusted = np.empty_like(values)
+        adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+        out[known] = adjusted
+    return out
+
+
+def rank_features(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rank scores from 1 (largest); ties by position, NaN last."""
+    order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[order] = np.arange(1, len(scores) + 1)
+    return ranks

@@ -1,0 +1,522 @@
+"""Cluster LOCO-MP: leave-one-covariate-out scores from an ensemble of minipatches."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import AgglomerativeClustering
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import Tags, get_tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from clusterwhy import _core
+from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
+from clusterwhy._ensemble import Task, align_all, classify_patches, cluster_patches
+from clusterwhy._fitting import check_classifier, check_clusterer
+from clusterwhy._importances import ImportanceMixin, resolve_selection
+from clusterwhy._inference import rank_features
+from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
+from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
+from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
+from clusterwhy._validation import (
+    check_count,
+    check_nonnegative,
+    check_option,
+    check_patch_size,
+    decode_labels,
+    encode_reference,
+    n_threads,
+    seed_from_random_state,
+)
+from clusterwhy._votes import MAX_CLASSES, Ensemble
+
+# A set of features is only scored when at least so many minipatches hold none of it.
+MIN_ELIGIBLE = 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of a fit, checked."""
+
+    clusterer: Any
+    classifier: Any
+    loss: Loss
+    engine: str
+    barrier: float
+    n_jobs: int | None
+    threads: int
+    verbose: int
+
+
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """An ensemble with the labels it was aligned to and those it agreed on, as codes of `classes`."""
+
+    ensemble: Ensemble
+    reference: NDArray[np.int32]
+    consensus: NDArray[np.int32]
+    stability: NDArray[np.float64]
+    classes: NDArray[Any]
+    engine: EngineChoice
+
+
+def fit_ensemble(
+    X: Any,
+    patches: Minipatches,
+    reference: tuple[NDArray[np.int32], NDArray[Any]] | None,
+    settings: Settings,
+) -> FittedEnsemble:
+    """Cluster, align, vote, train and predict every minipatch.
+
+    `reference` has codes and classes; None builds the labels from the minipatches' overlaps.
+    """
+    engine = choose_engine(settings.engine, settings.clusterer, settings.classifier)
+    if settings.verbose:
+        print(f"clusterwhy: engine {engine!r}")
+    workers = {"n_jobs": settings.n_jobs, "verbose": settings.verbose}
+    task = Task(patches, settings.clusterer, settings.classifier, 0)
+    labels = cluster_patches(X, task, **workers)
+    if reference is None:
+        reference = reference_from_overlaps(labels, patches.rows(), patches.n_samples)
+    codes, classes = reference
+    if len(classes) > MAX_CLASSES:
+        raise ValueError(f"at most {MAX_CLASSES} reference labels are possible, got {len(classes)}")
+    aligned = align_all(labels, patches, codes, settings.threads)
+    flat_rows = patches.rows().ravel()
+    consensus, counts = _core.consensus_labels(aligned.ravel(), flat_rows, codes, len(classes))
+    if not (aligned >= 0).any():
+        raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
+    task = Task(patches, settings.clusterer, settings.classifier, len(classes))
+    votes, trained = classify_patches(X, task, aligned, **workers)
+    voters, holds = patches.masks()
+    voters[~trained] = 0
+    ensemble = Ensemble(votes, voters, holds, patches._n_active, len(classes), patches.n_rows / patches.n_samples)
+    return FittedEnsemble(ensemble, codes, consensus, agreement(consensus, counts), classes, engine)
+
+
+def agreement(consensus: NDArray[np.int32], counts: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Return the share of each observation's minipatches that gave it its consensus label; NaN without any."""
+    total = counts.sum(axis=1).astype(np.float64)
+    own = counts[np.arange(len(counts)), np.maximum(consensus, 0)].astype(np.float64)
+    own[consensus < 0] = 0
+    return np.divide(own, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+class MinipatchMixin(ImportanceMixin):
+    """Checks and questions that LOCO-MP and RAMPART share."""
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = accept_nan(self.clusterer, self.classifier)
+        return tags
+
+    def _check_data(self, X: Any) -> Any:
+        return validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=not accept_nan(self.clusterer, self.classifier) or "allow-nan",
+            ensure_min_samples=2,
+            ensure_min_features=2,
+        )
+
+    def _check_settings(self) -> Settings:
+        check_reference(self.reference)
+        clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
+        classifier = DecisionTreeClassifier() if self.classifier is None else self.classifier
+        return Settings(
+            clusterer=check_clusterer(clusterer),
+            classifier=check_classifier(classifier),
+            loss=check_loss(self.loss),
+            engine=check_option(self.engine, "engine", ENGINES),
+            barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),
+            n_jobs=self.n_jobs,
+            threads=n_threads(self.n_jobs),
+            verbose=int(self.verbose),
+        )
+
+    def _adopt_ensemble(self, fitted: FittedEnsemble, patches: Minipatches) -> None:
+        self.patches_ = patches
+        self.engine_ = fitted.engine
+        self.classes_ = fitted.classes
+        self.reference_labels_ = decode_labels(fitted.reference, fitted.classes)
+        self.labels_ = decode_labels(fitted.consensus, fitted.classes)
+        self.label_stability_ = fitted.stability
+        self._ensemble = fitted.ensemble
+        self._codes = fitted.consensus
+
+    # ------------------------------------------------------------------ sets of features
+
+    def group_importance(self, groups: Any, *, return_counts: bool = False) -> Any:
+        """Score sets of features: what is lost when none of a set is available.
+
+        Gene sets, one-hot columns or correlated blocks. Nothing is fitted again: the minipatches that hold
+        none of the set stand for its absence.
+
+        Parameters
+        ----------
+        groups : list of lists, or dict of lists
+            Each a set of feature names or positions.
+        return_counts : bool, default=False
+            Also return how many minipatches hold none of each set.
+
+        Returns
+        -------
+        importances : ndarray of shape (n_groups,)
+            In the order of `groups`, on the scale of ``feature_importances_``.
+        counts : ndarray of shape (n_groups,)
+            Only with `return_counts`.
+
+        Raises
+        ------
+        ValueError
+            When fewer than 5 minipatches hold none of a set; the message says how many there were.
+        """
+        check_is_fitted(self)
+        labels, members = self._feature_sets(groups, "groups")
+        scores, counts = self._score_sets(labels, members, "group")
+        return (scores, counts) if return_counts else scores
+
+    def interaction_importance(self, pairs: Any) -> NDArray[np.float64]:
+        """Score pairs of features by iLOCO: ``D_j + D_k - D_jk`` (arXiv 2502.06661).
+
+        Positive where the two stand in for each other less than they help each other; 0 where they act on
+        their own. Nothing is fitted again.
+
+        Parameters
+        ----------
+        pairs : list of pairs, or dict of pairs
+            Each two feature names or positions.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,)
+        """
+        check_is_fitted(self)
+        labels, members = self._feature_sets(pairs, "pairs")
+        for label, pair in zip(labels, members, strict=True):
+            if len(pair) != 2:
+                raise ValueError(f"pair {label!r} must name two different features, got {len(pair)}")
+        if not members:
+            return np.empty(0)
+        singles = np.unique(np.concatenate(members))
+        alone, _ = self._score_sets(list(singles), [np.array([j]) for j in singles], "feature")
+        together, _ = self._score_sets(labels, members, "pair")
+        at = {j: score for j, score in zip(singles.tolist(), alone, strict=True)}
+        return np.array([at[j] + at[k] for j, k in (pair.tolist() for pair in members)]) - together
+
+    def _score_sets(
+        self, labels: list[Any], members: list[NDArray[np.int64]], kind: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        ensemble = self._ensemble
+        if not members:
+            return np.empty(0), np.empty(0, dtype=np.int64)
+        active = self.patches_.features
+        held = unpack_bits(ensemble.holds, ensemble.n_features)
+        touched = np.empty((ensemble.n_patches, len(members)), dtype=bool)
+        for column, (label, positions) in enumerate(zip(labels, members, strict=True)):
+            if active is not None:
+                gone = np.setdiff1d(positions, active)
+                if gone.size:
+                    raise ValueError(
+                        f"{kind} {label!r} has features that were dropped before the last round: "
+                        f"{self._names()[gone].tolist()}"
+                    )
+                positions = np.searchsorted(active, positions)
+            touched[:, column] = held[:, positions].any(axis=1)
+        voting = (ensemble.voters != 0).any(axis=1)
+        counts = (~touched & voting[:, None]).sum(axis=0)
+        for label, count, positions in zip(labels, counts, members, strict=True):
+            if count < MIN_ELIGIBLE:
+                raise ValueError(
+                    f"{kind} {label!r} ({len(positions)} features) is absent from {count} of "
+                    f"{len(ensemble.voters)} minipatches, too few to score it (at least {MIN_ELIGIBLE} are "
+                    "needed): use more minipatches, smaller ones (max_features) or smaller sets"
+                )
+        threads = n_threads(self.n_jobs)
+        loss = check_loss(self.loss)
+        ensemble = prepare(ensemble.with_sets(pack_bits(touched), len(members)), loss)
+        raw = raw_scores(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
+        return raw.features, counts
+
+
+class LOCOMP(MinipatchMixin):
+    """Feature importance for any clustering, by leaving covariates out of an ensemble of minipatches.
+
+    Many small random subsets of observations and features (minipatches) are clustered, their labels aligned
+    to a reference clustering, and a classifier is trained on each. A feature matters when the minipatches
+    without it predict the consensus labels of left-out observations worse than all minipatches do. One
+    ensemble scores every feature, cluster and observation, whatever the clusterer; it is less sensitive to
+    correlated features than leaving out one feature at a time.
+
+    Parameters
+    ----------
+    clusterer : estimator, default=None
+        With ``fit_predict``, or ``fit`` and ``labels_``, or ``fit`` and ``predict``; a Pipeline too. None is
+        Ward clustering into as many clusters as the labels passed as `reference` have, or 2. Never changed:
+        every minipatch is clustered by a copy.
+    classifier : estimator, default=None
+        Its votes are soft where it has ``predict_proba``, hard else. None is a
+        :class:`~sklearn.tree.DecisionTreeClassifier`.
+    n_patches : int, default=1000
+        B, the number of minipatches. ``monte_carlo_errors_`` says whether it is enough: the error falls with
+        its square root.
+    max_samples, max_features : float or int, default=0.2
+        Size of a minipatch: a float is a fraction (rounded up), an int a count. 0.2 to 0.5 is usual.
+    loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
+        What is compared with and without a feature. ``"zero_one"`` and ``"ari"`` count one whole vote per
+        minipatch. ``"ari"`` is one figure for the whole set: no scores of clusters or observations, no
+        standard errors. A callable ``loss(y, proba)`` gets codes (n,) and probabilities (n, K), whose column
+        ``k`` is ``classes_[k]``, and returns one value per observation, or one number for the whole set.
+    reference : {"full", "overlap"} or array-like of shape (N,), default="full"
+        The labels that minipatches are aligned to: those of `clusterer` on all the data; built from the
+        minipatches' overlaps alone, where clustering all the data costs too much; or labels to explain
+        (integers with -1 for noise, or strings). No N x N matrix is ever made here.
+    engine : {"auto", "native", "sklearn"}, default="auto"
+        Where minipatches run: in Rust where Rust reproduces the estimators, else through the estimators
+        themselves. ``engine_`` says which ran and why.
+    variance_barrier : float, default=1e-4
+        Factor of the term that keeps standard errors away from 0.
+    n_features_to_select : int or float, default=None
+        Features that ``get_support`` and ``transform`` keep: a count or a fraction; None is half.
+    n_jobs : int, default=None
+        Workers for minipatches (through joblib, whose backend you may set) and threads for the aggregation.
+        The results are the same bits for any number.
+    random_state : int, RandomState, Generator or None, default=None
+        An int is the seed of ``patches_``. Every random state inside the estimators gets its own seed for
+        every minipatch; NumPy's global generator is never used.
+    verbose : int, default=0
+        Show which engine runs and a progress bar.
+
+    Attributes
+    ----------
+    feature_importances_ : ndarray of shape (M,)
+        Mean rise of the loss without the feature; larger is more important, about 0 or below is not
+        important. NaN where no minipatch leaves the feature out; exactly 0 where none holds it.
+    cluster_importances_ : ndarray of shape (K, M)
+        The same mean over the observations of each consensus cluster, rows in the order of ``classes_``.
+    sample_importances_ : ndarray of shape (N, M)
+        The rise for each observation. NaN where it is not defined.
+    standard_errors_, cluster_standard_errors_ : ndarray of shape (M,), (K, M)
+        ``sd / sqrt(N)`` plus the variance barrier ``variance_barrier * Dhat * log(N) * n / N``, where ``sd``
+        (divisor N - 1) and N are over the observations averaged and ``Dhat`` is the root mean squared
+        distance between the votes of up to ten disjoint pairs of minipatches.
+    monte_carlo_errors_ : ndarray of shape (M,)
+        Standard deviation of the score over other draws of as many minipatches.
+    labels_, reference_labels_ : ndarray of shape (N,)
+        Consensus and reference labels.
+    label_stability_ : ndarray of shape (N,)
+        Share of the minipatches holding an observation that gave it its consensus label.
+    classes_ : ndarray of shape (K,)
+        The label values, sorted, without noise.
+    loo_error_ : float
+        Mean loss of the leave-one-out votes: how well the clustering itself generalises.
+    loo_proba_ : ndarray of shape (N, K)
+        Mean vote of the minipatches that leave an observation out.
+    ranking_ : ndarray of shape (M,)
+        1 is the most important.
+    patches_ : Minipatches
+        The minipatches, derived again from their seed on request.
+    engine_ : str
+        The engine that ran; ``engine_.reason`` says why.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    See Also
+    --------
+    LOCORampart : Finds the top k of very many features with fewer minipatches.
+    LOCOSplit : Refits without each feature; for few features and data that need no ensemble.
+
+    Notes
+    -----
+    Scores explain the clustering that was found, conditional on its labels, and not the world; correlated
+    features share their importance; intervals do not include the uncertainty of the labels.
+
+    Memory, beside the data: ``B N`` 2-byte votes for hard votes and for probabilities that are all 0 or 1
+    (fully grown trees), else ``B N K`` probabilities in the classifier's dtype; ``8 N M`` bytes for each of
+    ``sample_importances_`` and the working copy; ``B (N + M) / 8`` bytes of masks. N x M x K numbers are
+    never stored. Sparse data are densified one minipatch at a time.
+
+    References
+    ----------
+    .. [1] He and Allen, "Cluster LOCO: Feature Importance for Interpreting Clusters", arXiv 2606.14592.
+    .. [2] Gan, Zheng and Allen, "Model-Agnostic Confidence Intervals for Feature Importance: A Fast and
+       Powerful Approach Using Minipatch Ensembles", arXiv 2206.02088.
+
+    Examples
+    --------
+    >>> import clusterwhy as cw
+    >>> from sklearn.cluster import KMeans
+    >>> from sklearn.datasets import make_blobs
+    >>> import numpy as np
+    >>> X, _ = make_blobs(200, n_features=4, centers=3, random_state=0)
+    >>> X = np.hstack([X, np.random.default_rng(0).normal(size=(200, 16))])
+    >>> loco = cw.LOCOMP(KMeans(3), n_patches=500, max_features=0.3, random_state=0).fit(X)
+    >>> bool(loco.feature_importances_[:4].min() > loco.feature_importances_[4:].max())
+    True
+    """
+
+    def __init__(
+        self,
+        clusterer: Any = None,
+        classifier: Any = None,
+        *,
+        n_patches: int = 1000,
+        max_samples: float = 0.2,
+        max_features: float = 0.2,
+        loss: Loss = "hinge",
+        reference: Any = "full",
+        engine: str = "auto",
+        variance_barrier: float = 1e-4,
+        n_features_to_select: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.clusterer = clusterer
+        self.classifier = classifier
+        self.n_patches = n_patches
+        self.max_samples = max_samples
+        self.max_features = max_features
+        self.loss = loss
+        self.reference = reference
+        self.engine = engine
+        self.variance_barrier = variance_barrier
+        self.n_features_to_select = n_features_to_select
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> LOCOMP:
+        """Cluster the minipatches of `X` and score every feature.
+
+        Parameters
+        ----------
+        X : {array-like, sparse CSR matrix} of shape (N, M)
+            float32 or float64, kept as such; other numbers become float64. C or Fortran order, read-only
+            memory maps, pandas and polars frames.
+        y : ignored
+            For scikit-learn's pipelines. Labels to explain are passed as ``reference``.
+
+        Returns
+        -------
+        LOCOMP
+            The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
+        """
+        fitted = self._blank_copy()
+        fitted._fit(X)
+        self._adopt(fitted)
+        return self
+
+    def _fit(self, X: Any) -> None:
+        settings = self._check_settings()
+        X = self._check_data(X)
+        warn_duplicate_names(self)
+        n_samples, n_features = X.shape
+        patches = Minipatches(
+            n_samples=n_samples,
+            n_features=n_features,
+            n_patches=check_count(self.n_patches, "n_patches"),
+            n_rows=check_patch_size(self.max_samples, n_samples, "max_samples", "observations"),
+            n_columns=check_patch_size(self.max_features, n_features, "max_features", "features"),
+            seed=seed_from_random_state(self.random_state),
+        )
+        check_something_left_out(patches)
+        if self.n_features_to_select is not None:
+            resolve_selection(self.n_features_to_select, n_features)
+        if isinstance(self.reference, str):
+            reference = None
+            if self.reference == "full":
+                reference = reference_from_all_data(settings.clusterer, X, patches.seed)
+        else:
+            reference = encode_reference(self.reference, n_samples)
+        found = fit_ensemble(X, patches, reference, settings)
+        scores = score_ensemble(
+            found.ensemble, found.consensus, settings.loss, barrier=settings.barrier, threads=settings.threads
+        )
+        self._adopt_ensemble(found, patches)
+        vars(self).update(scores)
+        self.ranking_ = rank_features(self.feature_importances_)
+        warn_missing_votes(self, self.feature_importances_)
+
+
+def default_clusterer(reference: Any) -> Any:
+    """Ward clustering into as many clusters as there are labels to explain, or 2."""
+    n_clusters = 2
+    if not isinstance(reference, str):
+        labels = np.asarray(reference)
+        if labels.ndim == 1 and labels.size:
+            _, classes = encode_reference(labels, len(labels))
+            n_clusters = len(classes)
+    return AgglomerativeClustering(n_clusters=n_clusters)
+
+
+def accept_nan(clusterer: Any, classifier: Any) -> bool:
+    """Whether both estimators say that they take missing values."""
+    for estimator in (clusterer, classifier):
+        # The default clusterer takes none.
+        if estimator is None or not hasattr(estimator, "__sklearn_tags__"):
+            return False
+        if not get_tags(estimator).input_tags.allow_nan:
+            return False
+    return True
+
+
+def check_something_left_out(patches: Minipatches) -> None:
+    """Refuse minipatches of all the observations or all the features: nothing would be left out."""
+    if patches.n_rows == patches.n_samples:
+        raise ValueError(
+            f"minipatches of all {patches.n_samples} observations leave none out to predict: make max_samples smaller"
+        )
+    if patches.n_columns == patches._n_active:
+        raise ValueError(
+            f"minipatches of all {patches._n_active} features leave none out to score: make max_features smaller"
+        )
+
+
+def warn_duplicate_names(estimator: Any) -> None:
+    """Warn when a feature cannot be told from another by name."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return
+    values, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        twice = ", ".join(map(repr, values[counts > 1][:5].tolist()))
+        warnings.warn(
+            f"feature names are not unique: {twice}; scores go by position, and names in groups or pairs "
+            "mean the first of that name",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -> None:
+    """Warn of (active) features and observations that no minipatch scores; say how many would be enough."""
+    patches = estimator.patches_
+    missing = np.flatnonzero(np.isnan(scores))
+    without_vote = int(np.isnan(estimator.loo_proba_[:, 0]).sum())
+    if not missing.size and not without_vote:
+        return
+    n, m = patches.n_samples, patches._n_active
+    out = (1 - patches.n_rows / n) * (1 - patches.n_columns / m)
+    enough = int(np.ceil(np.log(0.01 / (n * m)) / np.log1p(-out)))
+    parts = []
+    if missing.size:
+        names = estimator._names() if patches.features is None else estimator._names()[patches.features]
+        shown = ", ".join(str(name) for name in names[missing[:5]])
+        more = f" and {missing.size - 5} more" if missing.size > 5 else ""
+        parts.append(f"no minipatch without them can score the features {shown}{more}: their scores are NaN")
+    if without_vote:
+        parts.append(f"{without_vote} observations are left out by no minipatch and are not scored")
+    warnings.warn(
+        f"{'; '.join(parts)}. About {enough} minipatches (n_patches) of this size reach every feature and "
+        f"observation; {len(patches)} were used.",
+        UserWarning,
+        stacklevel=4,
+    )

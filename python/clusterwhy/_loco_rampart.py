@@ -1,0 +1,277 @@
+"""Cluster LOCO-RAMPART: sequential halving towards the top k features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterwhy._core import estimator_seeds
+from clusterwhy._fitting import ROUND_STREAM
+from clusterwhy._functions import align_labels
+from clusterwhy._importances import resolve_selection
+from clusterwhy._inference import rank_features
+from clusterwhy._loco_mp import (
+    FittedEnsemble,
+    MinipatchMixin,
+    Settings,
+    fit_ensemble,
+    warn_duplicate_names,
+    warn_missing_votes,
+)
+from clusterwhy._patches import Minipatches
+from clusterwhy._reference import reference_from_all_data
+from clusterwhy._scores import Loss, score_ensemble
+from clusterwhy._validation import (
+    check_count,
+    check_nonnegative,
+    check_patch_size,
+    encode_reference,
+    seed_from_random_state,
+)
+
+SCORES = (
+    "feature_importances_",
+    "monte_carlo_errors_",
+    "standard_errors_",
+    "cluster_importances_",
+    "cluster_standard_errors_",
+    "sample_importances_",
+    "_spreads",
+)
+
+
+class LOCORampart(MinipatchMixin):
+    """The top k of very many features, by scoring, keeping the better half and scoring again.
+
+    Each round is a :class:`LOCOMP` of the features still in: the minipatches of later rounds are spent on the
+    features that matter, and their clusterings are no longer blurred by those that do not.
+
+    Parameters
+    ----------
+    clusterer, classifier : estimator, default=None
+        As in :class:`LOCOMP`.
+    n_features_to_select : int or float, default=10
+        k, the number (or fraction) of features that the halving stops at.
+    n_patches : int, default=1000
+        Minipatches in the first round.
+    patch_growth : float, default=1.0
+        Each round has so many times the minipatches of the round before: 1 keeps the budget constant.
+    max_samples, max_features : float or int, default=0.2
+        As in :class:`LOCOMP`, of the features still in; a count is capped at half of them, so that every
+        feature is left out by enough minipatches.
+    loss, engine, variance_barrier, n_jobs, random_state, verbose
+        As in :class:`LOCOMP`.
+    reference : {"full", "overlap"} or array-like of shape (N,), default="full"
+        ``"full"`` clusters all the data anew in each round, on the features still in, and carries the label
+        names over from round to round; ``"overlap"`` builds labels in the first round, and later rounds
+        align to the consensus of the round before; labels passed stay as they are.
+
+    Attributes
+    ----------
+    ranking_ : ndarray of shape (M,)
+        All features, 1 is best: the survivors by their last score, then by the round that dropped them and
+        their score in it.
+    feature_importances_, cluster_importances_, sample_importances_, standard_errors_,
+    cluster_standard_errors_, monte_carlo_errors_
+        As in :class:`LOCOMP`, each feature's from the last round that scored it. Scores of different rounds
+        have different companions and are not on one scale; intervals and p-values are post-selection.
+    rounds_ : list of dict
+        For each round ``features`` (positions), ``importances``, ``n_patches`` and ``loo_error``.
+    labels_, reference_labels_, label_stability_, classes_, loo_error_, loo_proba_, patches_, engine_
+        As in :class:`LOCOMP`, of the last round.
+
+    See Also
+    --------
+    LOCOMP : Scores every feature with one ensemble.
+
+    References
+    ----------
+    .. [1] He and Allen, "Cluster LOCO", arXiv 2606.14592, Algorithm 3.
+    .. [2] Chen, Tang and Allen, "Top-k Feature Importance Ranking", arXiv 2509.15420.
+
+    Examples
+    --------
+    >>> import clusterwhy as cw
+    >>> from sklearn.cluster import KMeans
+    >>> from sklearn.datasets import make_blobs
+    >>> import numpy as np
+    >>> X, _ = make_blobs(150, n_features=4, centers=3, random_state=0)
+    >>> X = np.hstack([X, np.random.default_rng(0).normal(size=(150, 28))])
+    >>> top = cw.LOCORampart(KMeans(3), n_features_to_select=4, n_patches=300, max_samples=0.3, random_state=0)
+    >>> sorted(top.fit(X).get_support(indices=True).tolist())
+    [0, 1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        clusterer: Any = None,
+        classifier: Any = None,
+        *,
+        n_features_to_select: float = 10,
+        n_patches: int = 1000,
+        patch_growth: float = 1.0,
+        max_samples: float = 0.2,
+        max_features: float = 0.2,
+        loss: Loss = "hinge",
+        reference: Any = "full",
+        engine: str = "auto",
+        variance_barrier: float = 1e-4,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.clusterer = clusterer
+        self.classifier = classifier
+        self.n_features_to_select = n_features_to_select
+        self.n_patches = n_patches
+        self.patch_growth = patch_growth
+        self.max_samples = max_samples
+        self.max_features = max_features
+        self.loss = loss
+        self.reference = reference
+        self.engine = engine
+        self.variance_barrier = variance_barrier
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> LOCORampart:
+        """Halve the features of `X` until k remain, and score those once more.
+
+        Parameters
+        ----------
+        X : {array-like, sparse CSR matrix} of shape (N, M)
+            As in :meth:`LOCOMP.fit`.
+        y : ignored
+
+        Returns
+        -------
+        LOCORampart
+            The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
+        """
+        fitted = self._blank_copy()
+        fitted._fit(X)
+        self._adopt(fitted)
+        return self
+
+    def _fit(self, X: Any) -> None:
+        settings = self._check_settings()
+        X = self._check_data(X)
+        warn_duplicate_names(self)
+        n_features = X.shape[1]
+        if self.n_features_to_select is None:
+            raise TypeError("n_features_to_select must be an integer or a fraction, got None")
+        k = resolve_selection(self.n_features_to_select, n_features)
+        seed = seed_from_random_state(self.random_state)
+        budget = check_count(self.n_patches, "n_patches")
+        growth = check_nonnegative(self.patch_growth, "patch_growth")
+        if growth == 0:
+            raise ValueError("patch_growth must be above 0, got 0")
+        given = None if isinstance(self.reference, str) else encode_reference(self.reference, X.shape[0])
+
+        active = np.arange(n_features, dtype=np.int64)
+        self.ranking_ = np.empty(n_features, dtype=np.int64)
+        self.rounds_: list[dict[str, Any]] = []
+        table: dict[str, NDArray[np.float64]] = {}
+        found: FittedEnsemble | None = None
+        while found is None or len(active) > 1:
+            turn = len(self.rounds_)
+            patches = self._round_patches(X.shape, active, turn, round(budget * growth**turn), seed)
+            reference = given
+            if reference is None:
+                reference = self._round_reference(X, active, settings, seed, found)
+            found = fit_ensemble(X, patches, reference, settings)
+            scores = score_ensemble(
+                found.ensemble,
+                found.consensus,
+                settings.loss,
+                barrier=settings.barrier,
+                threads=settings.threads,
+            )
+            place(table, scores, active, n_features)
+            importances = scores["feature_importances_"]
+            self.rounds_.append(
+                {
+                    "features": active,
+                    "importances": importances,
+                    "n_patches": len(patches),
+                    "loo_error": scores["loo_error_"],
+                }
+            )
+            order = np.argsort(rank_features(importances))
+            self.ranking_[active[order]] = np.arange(1, len(active) + 1)
+            self.loo_error_, self.loo_proba_ = scores["loo_error_"], scores["loo_proba_"]
+            self._adopt_ensemble(found, patches)
+            warn_missing_votes(self, importances)
+            if len(active) <= k:
+                break
+            active = np.sort(active[order[: max(k, len(active) // 2)]])
+        vars(self).update(table)
+
+    def _round_reference(
+        self,
+        X: Any,
+        active: NDArray[np.int64],
+        settings: Settings,
+        seed: int,
+        before: FittedEnsemble | None,
+    ) -> tuple[NDArray[np.int32], NDArray[Any]] | None:
+        """Return the labels that a round aligns to, under the names of the round before."""
+        if self.reference == "overlap":
+            return None if before is None else (before.consensus, before.classes)
+        part = X if len(active) == X.shape[1] else X[:, active]
+        codes, classes = reference_from_all_data(settings.clusterer, part, seed)
+        if before is None:
+            return codes, classes
+        renamed = align_labels(codes, before.reference)
+        return renamed.astype(np.int32), before.classes
+
+    def _round_patches(
+        self, shape: tuple[int, int], active: NDArray[np.int64], turn: int, n_patches: int, seed: int
+    ) -> Minipatches:
+        n_samples, n_features = shape
+        m = len(active)
+        if isinstance(self.max_features, (int, np.integer)) and not isinstance(self.max_features, bool):
+            n_columns = min(check_patch_size(self.max_features, n_features, "max_features", "features"), m // 2)
+            n_columns = max(1, n_columns)
+        else:
+            n_columns = check_patch_size(self.max_features, m, "max_features", "features")
+        n_rows = check_patch_size(self.max_samples, n_samples, "max_samples", "observations")
+        if n_rows == n_samples:
+            raise ValueError(
+                f"minipatches of all {n_samples} observations leave none out to predict: make max_samples smaller"
+            )
+        if n_columns == m and m > 1:
+            raise ValueError(f"minipatches of all {m} features leave none out to score: make max_features smaller")
+        return Minipatches(
+            n_samples=n_samples,
+            n_features=n_features,
+            n_patches=max(1, n_patches),
+            n_rows=n_rows,
+            n_columns=n_columns,
+            seed=round_seed(seed, turn),
+            features=None if turn == 0 else active,
+        )
+
+
+def round_seed(seed: int, turn: int) -> int:
+    """Derive the seed of a round: the first round's is the seed itself."""
+    if turn == 0:
+        return seed
+    low, high = estimator_seeds(seed, ROUND_STREAM + turn, 2)
+    return int(low) | int(high) << 31
+
+
+def place(
+    table: dict[str, NDArray[np.float64]], scores: dict[str, Any], active: NDArray[np.int64], n_features: int
+) -> None:
+    """Write a round's scores to the places of its features in tables of all features."""
+    for name in SCORES:
+        if name not in scores:
+            continue
+        values = scores[name]
+        if name not in table:
+            table[name] = np.full((*values.shape[:-1], n_features), np.nan)
+        table[name][..., active] = values

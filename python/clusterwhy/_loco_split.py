@@ -1,0 +1,453 @@
+"""Cluster LOCO-Split: refits a classifier without each feature on one part, and tests it on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import adjusted_rand_score
+from sklearn.model_selection import KFold
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from clusterwhy import _core
+from clusterwhy._fitting import (
+    SPLIT_STREAM,
+    check_classifier,
+    check_clusterer,
+    cluster,
+    fresh,
+    predict_in_parts,
+    take,
+    train,
+)
+from clusterwhy._importances import ImportanceMixin, resolve_selection
+from clusterwhy._inference import rank_features
+from clusterwhy._loco_mp import accept_nan, default_clusterer, warn_duplicate_names
+from clusterwhy._parallel import run_blocks
+from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
+from clusterwhy._scores import Loss, call_loss, check_loss, standard_errors, uses_hard_votes
+from clusterwhy._threads import single_threaded_libraries
+from clusterwhy._validation import (
+    check_count,
+    check_patch_size,
+    decode_labels,
+    encode_reference,
+    n_threads,
+    seed_from_random_state,
+)
+
+# Features whose classifiers are one task.
+FEATURES = 8
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part to train on and a part to calibrate on."""
+
+    index: int
+    train: NDArray[np.int64]
+    calibration: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A split with codes for its training part and, as the clusterer named them, its calibration part."""
+
+    split: Split
+    train: NDArray[np.int32]
+    calibration: NDArray[np.int64]
+
+
+def cluster_split(X: Any, clusterer: Any, split: Split, seed: int) -> list[NDArray[np.int64]]:
+    """Cluster the two parts of a split, each on its own."""
+    labels = []
+    with single_threaded_libraries():
+        for name, rows in (("training", split.train), ("calibration", split.calibration)):
+            stream = SPLIT_STREAM + 2 * split.index + (name == "training")
+            what = f"the {name} part of split {split.index}"
+            labels.append(cluster(fresh(clusterer, seed, stream), take(X, rows), what))
+    return labels
+
+
+def predict_without(
+    X: Any,
+    classifier: Any,
+    labelled: Labelled,
+    left_out: list[int | None],
+    n_classes: int,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Train without each of the features named (None: with all) and predict the calibration part.
+
+    Returns probabilities of shape (len(left_out), n, K).
+    """
+    split, n_features = labelled.split, X.shape[1]
+    known = labelled.train >= 0
+    y = labelled.train[known].astype(np.int64)
+    out = np.zeros((len(left_out), len(split.calibration), n_classes))
+    if (y == y[0]).all():
+        out[:, :, y[0]] = 1
+        return out
+    with single_threaded_libraries():
+        for proba, j in zip(out, left_out, strict=True):
+            columns = np.delete(np.arange(n_features), [] if j is None else j)
+            what = f"split {split.index} " + ("with all features" if j is None else f"without feature {j}")
+            # Streams of different splits and features never meet: the first 2^16 are the clusterers'.
+            stream = SPLIT_STREAM + 2**16 + split.index * (n_features + 1) + (0 if j is None else j + 1)
+            fitted, classes = train(fresh(classifier, seed, stream), take(X, split.train[known], columns), y, what)
+            votes = predict_in_parts(fitted, classes, X, split.calibration, columns, n_classes, what)
+            if votes.ndim == 1:
+                proba[np.arange(len(votes)), votes] = 1
+            else:
+                proba[:] = votes
+    return out
+
+
+class LOCOSplit(ImportanceMixin):
+    """Feature importance for any clustering, by leaving one covariate out of a classifier across a split.
+
+    The data are split; each part is clustered on its own; a classifier learns the clusters of the training
+    part and is tested on those of the calibration part. The score of a feature is what the test loses when
+    the classifier is trained and tested without it. Nothing is clustered again for a feature.
+
+    Parameters
+    ----------
+    clusterer : estimator, default=None
+        As in :class:`LOCOMP`.
+    classifier : estimator, default=None
+        Soft where it has ``predict_proba``, hard else. None is a
+        :class:`~sklearn.ensemble.RandomForestClassifier`.
+    calibration_size : float or int, default=0.5
+        The calibration part: a float is a fraction (rounded up), an int a count. Not used with `n_folds`.
+    n_repeats : int, default=1
+        Splits of the shuffled data (or rounds of folds); scores average.
+    n_folds : int, default=None
+        Calibrate on each of so many folds in turn instead of on one part.
+    loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
+        As in :class:`LOCOMP`.
+    reference : {"full", "overlap"} or array-like of shape (N,), default="full"
+        The labels that name the clusters of all splits: those of `clusterer` on all the data; built from the
+        parts where they overlap; or given.
+    n_features_to_select : int or float, default=None
+        Features that ``get_support`` and ``transform`` keep: a count or a fraction; None is half.
+    n_jobs : int, default=None
+        Workers (through joblib) for splits and features.
+    random_state : int, RandomState, Generator or None, default=None
+        Every random state inside the estimators gets its own seed for every split and feature.
+    verbose : int, default=0
+        Show a progress bar.
+
+    Attributes
+    ----------
+    feature_importances_ : ndarray of shape (M,)
+        Loss without the feature minus loss with all, averaged over the calibration part and the splits.
+    cluster_importances_ : ndarray of shape (K, M)
+        The same within each cluster of the calibration parts.
+    sample_importances_ : ndarray of shape (N, M)
+        The same for each observation, over the splits that calibrate on it; NaN for the others.
+    standard_errors_, cluster_standard_errors_ : ndarray of shape (M,), (K, M)
+        ``sd / sqrt(N)`` over the observations calibrated on (divisor N - 1 in the standard deviation).
+    monte_carlo_errors_ : ndarray of shape (M,)
+        Standard error of the mean over splits; NaN for a single one.
+    labels_ : ndarray of shape (N,)
+        Majority of the labels that the splits gave an observation; the reference where none did.
+    reference_labels_, classes_ : ndarray of shape (N,), (K,)
+        As in :class:`LOCOMP`.
+    loo_error_, loo_proba_ : float, ndarray of shape (N, K)
+        Loss and votes with all features on the calibration parts.
+    splits_ : list of tuple
+        ``(train, calibration)`` positions.
+    ranking_, n_features_in_, feature_names_in_
+        As in :class:`LOCOMP`.
+
+    See Also
+    --------
+    LOCOMP : For more features, and where features stand in for one another.
+
+    Notes
+    -----
+    Costs two clusterings and M + 1 classifiers a split.
+
+    References
+    ----------
+    .. [1] He and Allen, "Cluster LOCO", arXiv 2606.14592, Algorithm 1.
+
+    Examples
+    --------
+    >>> import clusterwhy as cw
+    >>> from sklearn.cluster import KMeans
+    >>> from sklearn.datasets import make_blobs
+    >>> import numpy as np
+    >>> X, _ = make_blobs(300, n_features=2, centers=3, random_state=4)
+    >>> X = np.hstack([X, np.random.default_rng(0).normal(size=(300, 2))])
+    >>> split = cw.LOCOSplit(KMeans(3), n_repeats=5, random_state=0).fit(X)
+    >>> bool(split.feature_importances_[:2].min() > split.feature_importances_[2:].max())
+    True
+    """
+
+    def __init__(
+        self,
+        clusterer: Any = None,
+        classifier: Any = None,
+        *,
+        calibration_size: float = 0.5,
+        n_repeats: int = 1,
+        n_folds: int | None = None,
+        loss: Loss = "hinge",
+        reference: Any = "full",
+        n_features_to_select: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.clusterer = clusterer
+        self.classifier = classifier
+        self.calibration_size = calibration_size
+        self.n_repeats = n_repeats
+        self.n_folds = n_folds
+        self.loss = loss
+        self.reference = reference
+        self.n_features_to_select = n_features_to_select
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = accept_nan(self.clusterer, self.classifier)
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> LOCOSplit:
+        """Split `X`, cluster the parts and score every feature.
+
+        Parameters
+        ----------
+        X : {array-like, sparse CSR matrix} of shape (N, M)
+            As in :meth:`LOCOMP.fit`. Sparse data are densified one part at a time.
+        y : ignored
+
+        Returns
+        -------
+        LOCOSplit
+            The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
+        """
+        fitted = self._blank_copy()
+        fitted._fit(X)
+        self._adopt(fitted)
+        return self
+
+    def _fit(self, X: Any) -> None:
+        check_reference(self.reference)
+        clusterer = check_clusterer(default_clusterer(self.reference) if self.clusterer is None else self.clusterer)
+        classifier = check_classifier(RandomForestClassifier() if self.classifier is None else self.classifier)
+        loss = check_loss(self.loss)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=not accept_nan(clusterer, classifier) or "allow-nan",
+            ensure_min_samples=4,
+            ensure_min_features=2,
+        )
+        warn_duplicate_names(self)
+        n_samples, n_features = X.shape
+        if self.n_features_to_select is not None:
+            resolve_selection(self.n_features_to_select, n_features)
+        seed = seed_from_random_state(self.random_state)
+        splits = self._draw_splits(n_samples, seed)
+        workers: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": int(self.verbose)}
+
+        parts = list(
+            run_blocks(
+                cluster_split,
+                [(X, clusterer, split, seed) for split in splits],
+                [1] * len(splits),
+                description="cluster",
+                **workers,
+            )
+        )
+        codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
+        k = len(classes)
+        labelled = [
+            Labelled(split, align(part[0], codes[split.train]), part[1])
+            for split, part in zip(splits, parts, strict=True)
+        ]
+        for one in labelled:
+            if not (one.train >= 0).any():
+                raise ValueError(
+                    f"the training part of split {one.split.index} is all noise (-1): "
+                    "there is nothing to train a classifier on"
+                )
+        bases = run_blocks(
+            predict_without,
+            [(X, classifier, one, [None], k, seed) for one in labelled],
+            [1] * len(labelled),
+            description="classify",
+            **workers,
+        )
+        judges = [Judge(one, base[0], k, loss) for one, base in zip(labelled, bases, strict=True)]
+        plan = [
+            (judge, list(range(start, min(start + FEATURES, n_features))))
+            for judge in judges
+            for start in range(0, n_features, FEATURES)
+        ]
+        results = run_blocks(
+            predict_without,
+            [(X, classifier, judge.labelled, features, k, seed) for judge, features in plan],
+            [len(features) for _, features in plan],
+            description="leave out",
+            **workers,
+        )
+        for judge in judges:
+            judge.rises = np.full((*np.shape(judge.base), n_features), np.nan)
+        for (judge, features), without in zip(plan, results, strict=True):
+            for j, proba in zip(features, without, strict=True):
+                judge.rises[..., j] = judge.loss_of(proba) - judge.base
+        self.splits_ = [(split.train, split.calibration) for split in splits]
+        self.classes_ = classes
+        self.reference_labels_ = decode_labels(codes, classes)
+        self._collect(judges, codes, n_samples, n_features)
+
+    def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
+        repeats = check_count(self.n_repeats, "n_repeats")
+        splits: list[Split] = []
+        for repeat in range(repeats):
+            state = np.random.RandomState(_core.estimator_seeds(seed, SPLIT_STREAM - 1 - repeat, 1))
+            if self.n_folds is not None:
+                folds = check_count(self.n_folds, "n_folds", minimum=2)
+                if folds > n_samples // 2:
+                    raise ValueError(f"n_folds={folds} leaves fewer than 2 of {n_samples} observations a fold")
+                pairs = KFold(folds, shuffle=True, random_state=state).split(np.empty(n_samples))
+            else:
+                size = check_patch_size(self.calibration_size, n_samples, "calibration_size", "observations")
+                if n_samples - size < 2 or size < 2:
+                    raise ValueError(
+                        f"calibration_size={self.calibration_size!r} splits {n_samples} observations into "
+                        f"{n_samples - size} to train on and {size} to calibrate on; each needs at least 2"
+                    )
+                order = state.permutation(n_samples)
+                pairs = [(order[size:], order[:size])]
+            for train_rows, calibration in pairs:
+                splits.append(Split(len(splits), np.sort(train_rows), np.sort(calibration)))
+        return splits
+
+    def _reference_codes(
+        self,
+        X: Any,
+        clusterer: Any,
+        splits: list[Split],
+        parts: list[list[NDArray[np.int64]]],
+        seed: int,
+    ) -> tuple[NDArray[np.int32], NDArray[Any]]:
+        if not isinstance(self.reference, str):
+            return encode_reference(self.reference, X.shape[0])
+        if self.reference == "full":
+            return reference_from_all_data(clusterer, X, seed)
+        return reference_from_overlaps(
+            [labels for part in parts for labels in part],
+            [rows for split in splits for rows in (split.train, split.calibration)],
+            X.shape[0],
+        )
+
+    def _collect(self, judges: list[Judge], codes: NDArray[np.int32], n_samples: int, n_features: int) -> None:
+        k = len(self.classes_)
+        totals, counts = np.zeros((n_samples, k)), np.zeros(n_samples)
+        votes = np.zeros((n_samples, k), dtype=np.int64)
+        for judge in judges:
+            rows = judge.labelled.split.calibration
+            totals[rows] += judge.proba
+            counts[rows] += 1
+            known = judge.z >= 0
+            votes[rows[known], judge.z[known]] += 1
+        most = votes.max(axis=1)
+        own = np.where(codes >= 0, votes[np.arange(n_samples), np.maximum(codes, 0)], -1)
+        consensus = np.where((most == 0) | (own == most), codes, votes.argmax(axis=1)).astype(np.int32)
+        self.labels_ = decode_labels(consensus, self.classes_)
+        with np.errstate(invalid="ignore"):
+            self.loo_proba_ = totals / counts[:, None]
+        scores = np.array([judge.feature_scores() for judge in judges])
+        self.feature_importances_ = scores.mean(axis=0)
+        self.loo_error_ = float(np.mean([np.nanmean(judge.base) for judge in judges]))
+        self.monte_carlo_errors_ = (
+            scores.std(axis=0, ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else np.full(n_features, np.nan)
+        )
+        self.ranking_ = rank_features(self.feature_importances_)
+        if judges[0].whole_set:
+            return
+        rises, seen = np.zeros((n_samples, n_features)), np.zeros(n_samples)
+        by_cluster, present = np.zeros((k, n_features)), np.zeros((k, 1))
+        for judge in judges:
+            known = judge.z >= 0
+            rows = judge.labelled.split.calibration[known]
+            rises[rows] += judge.rises[known]
+            seen[rows] += 1
+            for cluster_code in np.unique(judge.z[known]):
+                by_cluster[cluster_code] += judge.rises[judge.z == cluster_code].mean(axis=0)
+                present[cluster_code] += 1
+        with np.errstate(invalid="ignore"):
+            self.sample_importances_ = rises / seen[:, None]
+            self.cluster_importances_ = by_cluster / present
+        found = standard_errors(self.sample_importances_, consensus, k, None, 0.0, 0.0, n_threads(self.n_jobs))
+        self.standard_errors_ = found["error"][-1]
+        self.cluster_standard_errors_ = found["error"][:-1]
+        self._spreads = found["spread"]
+
+
+class Judge:
+    """Holds the labels that a split's predictions are judged by, and the loss with all features."""
+
+    def __init__(
+        self,
+        labelled: Labelled,
+        proba: NDArray[np.float64],
+        n_classes: int,
+        loss: Loss,
+    ) -> None:
+        self.labelled, self.proba, self.loss = labelled, proba, loss
+        # Pointwise losses need the calibration labels under the names that were predicted.
+        self.z = align(labelled.calibration, proba.argmax(axis=1).astype(np.int32))
+        self.known = labelled.calibration >= 0
+        if not self.known.any():
+            raise ValueError(
+                f"the calibration part of split {labelled.split.index} is all noise (-1): there is nothing to score"
+            )
+        self.base = self.loss_of(proba)
+        self.whole_set = self.base.ndim == 0
+        self.rises: NDArray[np.float64] = np.empty(0)
+
+    def loss_of(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the loss of each calibration observation (NaN for noise), or of the whole set."""
+        if self.loss == "ari":
+            found = proba[self.known].argmax(axis=1)
+            return np.asarray(-adjusted_rand_score(self.labelled.calibration[self.known], found))
+        out = np.full(len(proba), np.nan)
+        if isinstance(self.loss, Callable):  # type: ignore[arg-type]
+            value = call_loss(self.loss, self.z[self.known].astype(np.int64), proba[self.known])
+            if value.ndim == 0:
+                return value
+            out[self.known] = value
+            return out
+        if uses_hard_votes(self.loss):
+            proba = np.eye(proba.shape[1])[proba.argmax(axis=1)]
+        ones = np.ones(len(proba), dtype=np.uint32)
+        return _core.losses(np.ascontiguousarray(proba), ones, self.z, [str(self.loss)])[:, 0]
+
+    def feature_scores(self) -> NDArray[np.float64]:
+        """Return the mean rise for each feature (M,)."""
+        if self.whole_set:
+            return self.rises
+        return np.asarray(self.rises[self.known].mean(axis=0))
+
+
+def align(labels: NDArray[np.int64], reference: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Align one labelling to codes."""
+    rows = np.arange(len(labels), dtype=np.int64)
+    offsets = np.array([0, len(labels)], dtype=np.int64)
+    return _core.align_patches(labels, rows, offsets, np.ascontiguousarray(reference), 1)

@@ -1,0 +1,49 @@
+"""The reference labels that minipatches are aligned to, in their three forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterwhy import _core
+from clusterwhy._fitting import REFERENCE_STREAM, cluster, fresh
+from clusterwhy._threads import single_threaded_libraries
+from clusterwhy._validation import encode_reference
+
+
+def check_reference(reference: Any) -> None:
+    """Refuse a name that is not a form of reference."""
+    if isinstance(reference, str) and reference not in ("full", "overlap"):
+        raise ValueError(f"reference must be 'full', 'overlap' or an array of labels to explain, got {reference!r}")
+
+
+def reference_from_all_data(
+    clusterer: Any, X: Any, seed: int, stream: int = REFERENCE_STREAM
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Cluster all the data at once. Random states that the user gave are kept.
+
+    Returns codes (N,) and the label values that they stand for.
+    """
+    copy = fresh(clusterer, seed, stream, keep_given=True)
+    try:
+        with single_threaded_libraries():
+            labels = cluster(copy, X, "all the data, for the reference")
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+        hint = "; if all the data cannot be clustered at once, use reference='overlap' or pass labels"
+        raise type(error)(f"{error}{hint}") from error
+    return encode_reference(labels, len(labels))
+
+
+def reference_from_overlaps(
+    labels: Sequence[NDArray[np.int64]], rows: Sequence[NDArray[np.int64]], n_samples: int
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Put the labels of parts of the data together where they overlap; `rows` are the parts' observations."""
+    offsets = np.cumsum([0, *(len(part) for part in rows)], dtype=np.int64)
+    flat = np.concatenate(list(labels)), np.concatenate(list(rows))
+    codes, n_classes = _core.overlap_reference(*flat, offsets, n_samples)
+    if n_classes == 0:
+        raise ValueError("every minipatch was all noise (-1): there is no cluster to explain")
+    return codes, np.arange(n_classes)

@@ -1,0 +1,136 @@
+"""The predictions of an ensemble: one vote per minipatch and observation, kept as small as they allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterwhy import _core
+
+MAX_CLASSES = 65_535
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Votes, who may cast them and which features they rest on.
+
+    Attributes
+    ----------
+    votes : ndarray of shape (B, N) of uint16, or (B, N, K) of float32 or float64
+        Classes (hard votes, and soft votes that are all 0 or 1) or probabilities.
+    voters : ndarray of shape (B, ceil(N / 64)) of uint64
+        Bits of the observations that each minipatch votes on.
+    holds : ndarray of shape (B, ceil(M / 64)) of uint64
+        Bits of the features that each minipatch holds.
+    n_features, n_classes : int
+        M and K.
+    patch_fraction : float
+        n / N, the mean share of the observations in a minipatch.
+    """
+
+    votes: NDArray[Any]
+    voters: NDArray[np.uint64]
+    holds: NDArray[np.uint64]
+    n_features: int
+    n_classes: int
+    patch_fraction: float
+
+    @property
+    def n_patches(self) -> int:
+        """B."""
+        return len(self.votes)
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return int(self.votes.shape[1])
+
+    def harden(self) -> Ensemble:
+        """Replace each minipatch's probabilities by the class that they favour (ties: the smallest)."""
+        if self.votes.ndim == 2:
+            return self
+        hard = np.empty(self.votes.shape[:2], dtype=np.uint16)
+        for b, proba in enumerate(self.votes):
+            hard[b] = proba.argmax(axis=1)
+        return self._replace(votes=hard)
+
+    def with_sets(self, holds: NDArray[np.uint64], n_sets: int) -> Ensemble:
+        """Take sets of features as the features: `holds` says which minipatches touch which set."""
+        return self._replace(holds=holds, n_features=n_sets)
+
+    def without_patches(self, excluded: NDArray[np.bool_]) -> Ensemble:
+        """Silence some minipatches."""
+        voters = self.voters.copy()
+        voters[excluded] = 0
+        return self._replace(voters=voters)
+
+    def _replace(self, **changes: Any) -> Ensemble:
+        return Ensemble(**{**vars(self), **changes})
+
+    def leave_one_out(self, threads: int) -> LeaveOneOut:
+        """Sum the votes over the minipatches that leave each observation out."""
+        totals, counts = _core.leave_one_out(self.votes, self.voters, self.n_samples, self.n_classes, threads)
+        return LeaveOneOut(totals, counts)
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Sums of votes (N, K) and numbers of voters (N,)."""
+
+    totals: NDArray[np.float64]
+    counts: NDArray[np.uint32]
+
+    @property
+    def proba(self) -> NDArray[np.float64]:
+        """``H``, of shape (N, K); NaN for observations that no minipatch votes on."""
+        counts = np.where(self.counts > 0, self.counts, np.nan)
+        return self.totals / counts[:, None]
+
+
+class VoteStore:
+    """Collects blocks of votes, in one byte pair per vote for as long as all of them are 0 or 1.
+
+    Probabilities that are all 0 or 1, as fully grown trees give, are classes; they are kept as such, exactly.
+    The first block with other values turns the whole store into probabilities, in the classifier's dtype.
+
+    Memory: ``2 B N`` bytes for classes, ``B N K`` times 4 or 8 for probabilities.
+    """
+
+    def __init__(self, n_patches: int, n_samples: int, n_classes: int) -> None:
+        self._shape = (n_patches, n_samples, n_classes)
+        self.votes: NDArray[Any] = np.zeros((n_patches, n_samples), dtype=np.uint16)
+
+    def put(self, start: int, block: NDArray[Any]) -> None:
+        """Store the votes of minipatches ``start, start + 1, ...``: (b, N) classes or (b, N, K) probabilities."""
+        stop = start + len(block)
+        if block.ndim == 2 and self.votes.ndim == 2:
+            self.votes[start:stop] = block
+            return
+        if block.ndim == 3 and self.votes.ndim == 2:
+            self.votes = one_hot(self.votes, self._shape[2], block.dtype)
+        elif block.ndim == 3 and block.dtype.itemsize > self.votes.dtype.itemsize:
+            self.votes = self.votes.astype(block.dtype)
+        if block.ndim == 2:
+            block = one_hot(block, self._shape[2], self.votes.dtype)
+        self.votes[start:stop] = block
+
+
+def one_hot(classes: NDArray[np.uint16], n_classes: int, dtype: Any) -> NDArray[Any]:
+    """Turn classes (B, N) into probabilities (B, N, K) of 0 and 1."""
+    out = np.zeros((*classes.shape, n_classes), dtype=dtype)
+    np.put_along_axis(out, classes[..., None].astype(np.int64), 1, axis=2)
+    return out
+
+
+def compact(proba: NDArray[Any], voters: NDArray[np.bool_]) -> NDArray[Any]:
+    """Turn probabilities (b, N, K) into classes (b, N) if those of all voters (b, N) are 0 or 1.
+
+    Rows that are not voters' mean nothing.
+    """
+    cast = proba[voters]
+    if ((cast == 0) | (cast == 1)).all() and (cast.sum(axis=1) == 1).all():
+        return proba.argmax(axis=2).astype(np.uint16)
+    return proba

@@ -1,0 +1,518 @@
+//! The Python module `clusterwhy._core`: converts and delegates, nothing else.
+//!
+//! Every function takes NumPy arrays of one fixed dtype in C order, only reads them, releases the GIL while it
+//! works and returns fresh arrays. Python normalises dtype and order before it calls; what arrives otherwise
+//! is a `TypeError`. [`Error`] becomes `ValueError`; a panic, which would be a bug, becomes `RuntimeError`.
+//!
+//! | Python | Rust |
+//! |---|---|
+//! | `uint16 (B, N)`, `float32 (B, N, K)`, `float64 (B, N, K)` | [`Votes`] |
+//! | `uint64 (B, words)` | [`BitMatrix`] |
+//! | `int32 (N,)`, -1 for noise | labels |
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use numpy::ndarray::{Array1, Array2, Array3};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyReadonlyArrayDyn, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::bits::BitMatrix;
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::rng::{Purpose, Stream};
+use crate::sampling::Minipatches;
+use crate::votes::{Ensemble, LeaveOneOut, Votes};
+use crate::{aggregate, align, ari, consensus, inference, overlap, parallel, simd, summary};
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        PyValueError::new_err(error.to_string())
+    }
+}
+
+/// Runs `work` without the GIL; a panic comes back as a Python error instead of tearing through the stack.
+fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
+        Ok(result) => Ok(result?),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Err(PyRuntimeError::new_err(format!(
+                "internal error in clusterwhy ({}); please report it",
+                text.unwrap_or_default()
+            )))
+        }
+    }
+}
+
+fn slice<'a, T: numpy::Element, D: numpy::ndarray::Dimension>(
+    array: &'a numpy::PyReadonlyArray<'_, T, D>,
+) -> PyResult<&'a [T]> {
+    array.as_slice().map_err(|_| PyTypeError::new_err("expected a C-contiguous array"))
+}
+
+fn matrix<T>(rows: usize, columns: usize, values: Vec<T>) -> Array2<T> {
+    Array2::from_shape_vec((rows, columns), values).expect("rows x columns values")
+}
+
+/// The arrays of an ensemble, borrowed from Python for one call.
+struct Arrays<'py> {
+    votes: VoteArray<'py>,
+    voters: BitMatrix,
+    holds: BitMatrix,
+    n_classes: usize,
+}
+
+enum VoteArray<'py> {
+    Hard(PyReadonlyArrayDyn<'py, u16>),
+    Single(PyReadonlyArrayDyn<'py, f32>),
+    Double(PyReadonlyArrayDyn<'py, f64>),
+}
+
+impl<'py> Arrays<'py> {
+    fn new(
+        votes: &Bound<'py, PyAny>,
+        voters: PyReadonlyArray2<'py, u64>,
+        n_samples: usize,
+        holds: PyReadonlyArray2<'py, u64>,
+        n_features: usize,
+        n_classes: usize,
+    ) -> PyResult<Self> {
+        let votes = if let Ok(votes) = votes.extract() {
+            VoteArray::Hard(votes)
+        } else if let Ok(votes) = votes.extract() {
+            VoteArray::Single(votes)
+        } else if let Ok(votes) = votes.extract() {
+            VoteArray::Double(votes)
+        } else {
+            return Err(PyTypeError::new_err("votes must be a uint16, float32 or float64 array"));
+        };
+        Ok(Arrays { votes, voters: bits(&voters, n_samples)?, holds: bits(&holds, n_features)?, n_classes })
+    }
+
+    fn ensemble(&self) -> PyResult<Ensemble<'_>> {
+        let votes = match &self.votes {
+            VoteArray::Hard(votes) => Votes::Hard(slice(votes)?),
+            VoteArray::Single(votes) => Votes::Single(slice(votes)?),
+            VoteArray::Double(votes) => Votes::Double(slice(votes)?),
+        };
+        let ensemble =
+            Ensemble { votes, voters: &self.voters, holds: &self.holds, n_classes: self.n_classes };
+        ensemble.validate()?;
+        Ok(ensemble)
+    }
+}
+
+fn bits(words: &PyReadonlyArray2<'_, u64>, columns: usize) -> PyResult<BitMatrix> {
+    if words.shape()[1] != columns.div_ceil(64) {
+        return Err(Error::shape(
+            "a bit matrix",
+            format!("{} words a row", words.shape()[1]),
+            format!("{} for {columns} columns", columns.div_ceil(64)),
+        )
+        .into());
+    }
+    Ok(BitMatrix::from_words(slice(words)?.to_vec(), columns))
+}
+
+fn loo_of(
+    totals: &PyReadonlyArray2<'_, f64>,
+    counts: &PyReadonlyArray1<'_, u32>,
+    ensemble: &Ensemble<'_>,
+) -> PyResult<LeaveOneOut> {
+    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
+    if totals.shape() != [n, k] || counts.shape() != [n] {
+        return Err(Error::shape(
+            "the leave-one-out sums",
+            format!("{:?} and {:?}", totals.shape(), counts.shape()),
+            format!("[{n}, {k}] and [{n}]"),
+        )
+        .into());
+    }
+    Ok(LeaveOneOut { totals: slice(totals)?.to_vec(), counts: slice(counts)?.to_vec() })
+}
+
+fn check_labels(labels: &[i32], n_samples: usize, n_classes: usize) -> Result<()> {
+    if labels.len() != n_samples {
+        return Err(Error::shape("the labels", format!("{} entries", labels.len()), n_samples));
+    }
+    match labels.iter().position(|&label| label >= n_classes as i32) {
+        Some(i) => Err(Error::value(
+            "a label",
+            format!("{} (observation {i})", labels[i]),
+            format!("less than the {n_classes} classes"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Minipatches given as one flat list of observations, cut at `offsets`.
+fn check_ragged(rows: &[i64], n_labels: usize, offsets: &[i64], n_samples: usize) -> Result<Vec<u32>> {
+    let ends_fit = offsets.first() == Some(&0)
+        && offsets.last() == Some(&(rows.len() as i64))
+        && offsets.windows(2).all(|w| w[0] <= w[1]);
+    if !ends_fit || n_labels != rows.len() {
+        return Err(Error::shape(
+            "the minipatches' labels",
+            format!("{n_labels} entries"),
+            format!("one for each of the {} observations", rows.len()),
+        ));
+    }
+    rows.iter()
+        .map(|&i| match u32::try_from(i) {
+            Ok(index) if (index as usize) < n_samples => Ok(index),
+            _ => Err(Error::value("an observation's index", i, format!("0 to {}", n_samples as i64 - 1))),
+        })
+        .collect()
+}
+
+/// Observations (`columns=False`) or features of minipatches `start..stop`, one row each, ascending.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn minipatch_indices<'py>(
+    py: Python<'py>,
+    n_samples: usize,
+    n_features: usize,
+    n_rows: usize,
+    n_columns: usize,
+    seed: u64,
+    start: usize,
+    stop: usize,
+    columns: bool,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let size = if columns { n_columns } else { n_rows };
+    let values = detached(py, || {
+        let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
+        let draw = |b| if columns { design.columns(b) } else { design.rows(b) };
+        Ok((start..stop).flat_map(draw).map(i64::from).collect::<Vec<i64>>())
+    })?;
+    Ok(matrix(stop.saturating_sub(start), size, values).into_pyarray(py))
+}
+
+/// For minipatches `0..n_patches`: the observations left out (voters) and the features held, as words of bits.
+#[pyfunction]
+fn minipatch_masks<'py>(
+    py: Python<'py>,
+    n_samples: usize,
+    n_features: usize,
+    n_rows: usize,
+    n_columns: usize,
+    seed: u64,
+    n_patches: usize,
+) -> PyResult<(Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<u64>>)> {
+    let (voters, holds) = detached(py, || {
+        let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
+        Ok((design.left_out_rows(n_patches), design.held_columns(n_patches)))
+    })?;
+    let array = |bits: &BitMatrix| matrix(n_patches, bits.stride(), bits.words().to_vec());
+    Ok((array(&voters).into_pyarray(py), array(&holds).into_pyarray(py)))
+}
+
+/// Seeds for the random states of estimators that are not the core's own.
+#[pyfunction]
+fn estimator_seeds(py: Python<'_>, seed: u64, index: u64, count: usize) -> Bound<'_, PyArray1<u32>> {
+    let mut stream = Stream::new(seed, Purpose::Estimator, index);
+    let seeds: Array1<u32> = (0..count).map(|_| (stream.next_u64() >> 33) as u32).collect();
+    seeds.into_pyarray(py)
+}
+
+/// Aligns the labels of each minipatch to the reference labels of its observations.
+#[pyfunction]
+fn align_patches<'py>(
+    py: Python<'py>,
+    labels: PyReadonlyArray1<'py, i64>,
+    rows: PyReadonlyArray1<'py, i64>,
+    offsets: PyReadonlyArray1<'py, i64>,
+    reference: PyReadonlyArray1<'py, i32>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray1<i32>>> {
+    let (labels, rows) = (slice(&labels)?, slice(&rows)?);
+    let (offsets, reference) = (slice(&offsets)?, slice(&reference)?);
+    let aligned = detached(py, || {
+        let rows = check_ragged(rows, labels.len(), offsets, reference.len())?;
+        let mut parts: Vec<Vec<i32>> = vec![Vec::new(); offsets.len() - 1];
+        parallel::for_each_chunk(
+            threads,
+            &mut parts,
+            64,
+            || (),
+            |(), block, parts| {
+                for (offset, part) in parts.iter_mut().enumerate() {
+                    let b = block * 64 + offset;
+                    let range = offsets[b] as usize..offsets[b + 1] as usize;
+                    let local: Vec<i32> =
+                        rows[range.clone()].iter().map(|&i| reference[i as usize]).collect();
+                    *part = align::align(&labels[range], &local);
+                }
+            },
+        );
+        Ok(parts.concat())
+    })?;
+    Ok(aligned.into_pyarray(py))
+}
+
+/// Consensus labels and the votes for every (observation, class).
+#[pyfunction]
+fn consensus_labels<'py>(
+    py: Python<'py>,
+    labels: PyReadonlyArray1<'py, i32>,
+    rows: PyReadonlyArray1<'py, i64>,
+    reference: PyReadonlyArray1<'py, i32>,
+    n_classes: usize,
+) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<u32>>)> {
+    let (labels, rows, reference) = (slice(&labels)?, slice(&rows)?, slice(&reference)?);
+    let n = reference.len();
+    let (consensus, votes) = detached(py, || {
+        check_labels(labels, labels.len(), n_classes)?;
+        check_labels(reference, n, n_classes)?;
+        let rows = check_ragged(rows, labels.len(), &[0, rows.len() as i64], n)?;
+        let mut votes = consensus::Consensus::new(n, n_classes);
+        votes.add(&rows, labels);
+        let consensus: Vec<i32> = (0..n).map(|i| votes.label(i, reference[i])).collect();
+        Ok((consensus, (0..n).flat_map(|i| votes.votes(i).to_vec()).collect()))
+    })?;
+    Ok((consensus.into_pyarray(py), matrix(n, n_classes, votes).into_pyarray(py)))
+}
+
+/// Reference labels built from the minipatches' overlaps, and their number.
+#[pyfunction]
+fn overlap_reference<'py>(
+    py: Python<'py>,
+    labels: PyReadonlyArray1<'py, i64>,
+    rows: PyReadonlyArray1<'py, i64>,
+    offsets: PyReadonlyArray1<'py, i64>,
+    n_samples: usize,
+) -> PyResult<(Bound<'py, PyArray1<i32>>, usize)> {
+    let (labels, rows, offsets) = (slice(&labels)?, slice(&rows)?, slice(&offsets)?);
+    let (reference, n_classes) = detached(py, || {
+        let rows = check_ragged(rows, labels.len(), offsets, n_samples)?;
+        let patches: Vec<overlap::Labelled<'_>> = offsets
+            .windows(2)
+            .map(|w| w[0] as usize..w[1] as usize)
+            .map(|range| overlap::Labelled { rows: &rows[range.clone()], labels: &labels[range] })
+            .collect();
+        Ok(overlap::reference_from_overlaps(&patches, n_samples))
+    })?;
+    Ok((reference.into_pyarray(py), n_classes))
+}
+
+type LooArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<u32>>);
+
+/// Sums of votes (N, K) and numbers of voters (N,) over the minipatches that leave an observation out.
+#[pyfunction]
+fn leave_one_out<'py>(
+    py: Python<'py>,
+    votes: &Bound<'py, PyAny>,
+    voters: PyReadonlyArray2<'py, u64>,
+    n_samples: usize,
+    n_classes: usize,
+    threads: usize,
+) -> PyResult<LooArrays<'py>> {
+    let none = matrix(voters.shape()[0], 0, Vec::<u64>::new()).into_pyarray(py);
+    let arrays = Arrays::new(votes, voters, n_samples, none.readonly(), 0, n_classes)?;
+    let ensemble = arrays.ensemble()?;
+    let loo = detached(py, || Ok(crate::votes::leave_one_out(&ensemble, threads)))?;
+    Ok((matrix(n_samples, n_classes, loo.totals).into_pyarray(py), loo.counts.into_pyarray(py)))
+}
+
+/// Losses of `H` (N, L), and losses of `H^-j` minus losses of `H` (N, L, M).
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn sample_scores<'py>(
+    py: Python<'py>,
+    votes: &Bound<'py, PyAny>,
+    voters: PyReadonlyArray2<'py, u64>,
+    holds: PyReadonlyArray2<'py, u64>,
+    n_features: usize,
+    totals: PyReadonlyArray2<'py, f64>,
+    counts: PyReadonlyArray1<'py, u32>,
+    labels: PyReadonlyArray1<'py, i32>,
+    losses: Vec<String>,
+    threads: usize,
+) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>)> {
+    let (n, k) = (totals.shape()[0], totals.shape()[1]);
+    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
+    let ensemble = arrays.ensemble()?;
+    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let losses = losses.iter().map(|name| loss_named(name)).collect::<PyResult<Vec<Loss>>>()?;
+    let labels = slice(&labels)?;
+    let (base, scores) = detached(py, || {
+        check_labels(labels, n, k)?;
+        let base = aggregate::loo_losses(&loo, labels, &losses);
+        Ok((base, aggregate::sample_scores(&ensemble, &loo, labels, &losses, threads)))
+    })?;
+    let scores = Array3::from_shape_vec((n, losses.len(), n_features), scores).expect("N x L x M values");
+    Ok((matrix(n, losses.len(), base).into_pyarray(py), scores.into_pyarray(py)))
+}
+
+/// Losses (N, L) of sums of votes (N, K) over numbers of voters (N,); NaN without a vote or a label.
+#[pyfunction]
+fn losses<'py>(
+    py: Python<'py>,
+    totals: PyReadonlyArray2<'py, f64>,
+    counts: PyReadonlyArray1<'py, u32>,
+    labels: PyReadonlyArray1<'py, i32>,
+    losses: Vec<String>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (n, k) = (totals.shape()[0], totals.shape()[1]);
+    let losses = losses.iter().map(|name| loss_named(name)).collect::<PyResult<Vec<Loss>>>()?;
+    if counts.shape() != [n] {
+        return Err(Error::shape("the counts", format!("{:?}", counts.shape()), format!("[{n}]")).into());
+    }
+    let loo = LeaveOneOut { totals: slice(&totals)?.to_vec(), counts: slice(&counts)?.to_vec() };
+    let labels = slice(&labels)?;
+    let values = detached(py, || {
+        check_labels(labels, n, k)?;
+        Ok(aggregate::loo_losses(&loo, labels, &losses))
+    })?;
+    Ok(matrix(n, losses.len(), values).into_pyarray(py))
+}
+
+fn loss_named(name: &str) -> PyResult<Loss> {
+    Loss::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Loss::ALL.iter().map(|loss| loss.name()).collect();
+        Error::value("the loss", format!("{name:?}"), format!("one of {}", known.join(", "))).into()
+    })
+}
+
+/// `ARI(z, H)` over all observations that vote, and `ARI(z, H) - ARI(z, H^-j)` (M,) over those that vote in both.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn ari_scores<'py>(
+    py: Python<'py>,
+    votes: &Bound<'py, PyAny>,
+    voters: PyReadonlyArray2<'py, u64>,
+    holds: PyReadonlyArray2<'py, u64>,
+    n_features: usize,
+    totals: PyReadonlyArray2<'py, f64>,
+    counts: PyReadonlyArray1<'py, u32>,
+    labels: PyReadonlyArray1<'py, i32>,
+    threads: usize,
+) -> PyResult<(f64, Bound<'py, PyArray1<f64>>)> {
+    let (n, k) = (totals.shape()[0], totals.shape()[1]);
+    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
+    let ensemble = arrays.ensemble()?;
+    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let labels = slice(&labels)?;
+    let (base, scores) = detached(py, || {
+        check_labels(labels, n, k)?;
+        let with = aggregate::loo_majorities(&loo);
+        let without = aggregate::majorities(&ensemble, &loo, threads);
+        let scores = ari::ari_scores(labels, &with, &without, k, threads);
+        Ok((ari::ari_of(labels, &with, k), scores))
+    })?;
+    Ok((base, scores.into_pyarray(py)))
+}
+
+/// `H^-j` (N, M, K) for the few features that `holds` covers; NaN where there is no vote.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn probabilities<'py>(
+    py: Python<'py>,
+    votes: &Bound<'py, PyAny>,
+    voters: PyReadonlyArray2<'py, u64>,
+    holds: PyReadonlyArray2<'py, u64>,
+    n_features: usize,
+    totals: PyReadonlyArray2<'py, f64>,
+    counts: PyReadonlyArray1<'py, u32>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray3<f64>>> {
+    let (n, k) = (totals.shape()[0], totals.shape()[1]);
+    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
+    let ensemble = arrays.ensemble()?;
+    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let p = detached(py, || Ok(aggregate::probabilities(&ensemble, &loo, threads)))?;
+    Ok(Array3::from_shape_vec((n, n_features, k), p).expect("N x M x K values").into_pyarray(py))
+}
+
+type MomentArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<u32>>);
+
+/// Means, sample standard deviations and counts of the columns of `scores` (N, M): rows 0 to K-1 within each
+/// group, row K over all groups. NaN and observations with a negative group are left out.
+#[pyfunction]
+fn moments<'py>(
+    py: Python<'py>,
+    scores: PyReadonlyArray2<'py, f64>,
+    groups: PyReadonlyArray1<'py, i32>,
+    n_groups: usize,
+    threads: usize,
+) -> PyResult<MomentArrays<'py>> {
+    let (n, m) = (scores.shape()[0], scores.shape()[1]);
+    let (scores, groups) = (slice(&scores)?, slice(&groups)?);
+    let found = detached(py, || {
+        check_labels(groups, n, n_groups)?;
+        Ok(summary::moments(scores, groups, n_groups, threads))
+    })?;
+    Ok((
+        matrix(n_groups + 1, m, found.mean).into_pyarray(py),
+        matrix(n_groups + 1, m, found.deviation).into_pyarray(py),
+        matrix(n_groups + 1, m, found.count).into_pyarray(py),
+    ))
+}
+
+/// Mean squared distance between the votes of up to ten disjoint pairs of voters, for each observation (N,).
+#[pyfunction]
+fn pair_differences<'py>(
+    py: Python<'py>,
+    votes: &Bound<'py, PyAny>,
+    voters: PyReadonlyArray2<'py, u64>,
+    n_samples: usize,
+    n_classes: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let none = matrix(voters.shape()[0], 0, Vec::<u64>::new()).into_pyarray(py);
+    let arrays = Arrays::new(votes, voters, n_samples, none.readonly(), 0, n_classes)?;
+    let ensemble = arrays.ensemble()?;
+    let differences = detached(py, || Ok(inference::pair_differences(&ensemble)))?;
+    Ok(differences.into_pyarray(py))
+}
+
+/// Monte-Carlo standard errors of the mean scores (M,); `None` for a loss without a slope.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn monte_carlo_errors<'py>(
+    py: Python<'py>,
+    votes: &Bound<'py, PyAny>,
+    voters: PyReadonlyArray2<'py, u64>,
+    holds: PyReadonlyArray2<'py, u64>,
+    n_features: usize,
+    totals: PyReadonlyArray2<'py, f64>,
+    counts: PyReadonlyArray1<'py, u32>,
+    labels: PyReadonlyArray1<'py, i32>,
+    loss: &str,
+) -> PyResult<Option<Bound<'py, PyArray1<f64>>>> {
+    let (n, k) = (totals.shape()[0], totals.shape()[1]);
+    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
+    let ensemble = arrays.ensemble()?;
+    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let loss = loss_named(loss)?;
+    let labels = slice(&labels)?;
+    let errors = detached(py, || {
+        check_labels(labels, n, k)?;
+        Ok(inference::monte_carlo_errors(&ensemble, &loo, labels, loss))
+    })?;
+    Ok(errors.map(|errors| errors.into_pyarray(py)))
+}
+
+/// The instruction set that kernels run with: `"avx512"`, `"avx2"` or `"baseline"`.
+#[pyfunction]
+fn simd_level() -> &'static str {
+    simd::level().name()
+}
+
+/// The compiled core of clusterwhy. See `_core.pyi` for shapes and dtypes.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::{
+        align_patches, ari_scores, consensus_labels, estimator_seeds, leave_one_out, losses,
+        minipatch_indices, minipatch_masks, moments, monte_carlo_errors, overlap_reference, pair_differences,
+        probabilities, sample_scores, simd_level,
+    };
+
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+}
