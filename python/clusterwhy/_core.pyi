@@ -87,5 +87,6 @@ def monte_carlo_errors(
     counts: NDArray[np.uint32],
     labels: NDArray[np.int32],
     loss: str,
+    threads: int,
 ) -> NDArray[np.float64] | None: ...
 def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...

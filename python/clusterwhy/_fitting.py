@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,7 @@ def name_of(estimator: Any) -> str:
 def take(X: Any, rows: NDArray[np.int64], columns: NDArray[np.int64] | None = None) -> NDArray[Any]:
     """Copy a part of the data, dense and in C order; of a sparse matrix only this part is densified."""
     if issparse(X):
+        X = cast(Any, X)
         part = X[rows] if columns is None else X[rows][:, columns]
         return np.asarray(part.toarray(order="C"))
     if columns is None:

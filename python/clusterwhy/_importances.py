@@ -41,14 +41,14 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         """Take over the fitted state of a copy, in one step: a fit that fails leaves everything as it was."""
         state = {name: value for name, value in vars(fitted).items() if name not in fitted.get_params(deep=False)}
         stale = [name for name in vars(self) if _is_fitted_name(name) and name not in state]
-        vars(self).update(state)
+        self.__dict__.update(state)
         for name in stale:
             delattr(self, name)
 
     def _blank_copy(self) -> Any:
         """Copy the parameters, but nothing that was fitted."""
         copy = object.__new__(type(self))
-        vars(copy).update({name: value for name, value in vars(self).items() if not _is_fitted_name(name)})
+        copy.__dict__.update({name: value for name, value in vars(self).items() if not _is_fitted_name(name)})
         return copy
 
     # ------------------------------------------------------------------ inference
@@ -250,7 +250,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     def _n_selected(self) -> int:
         wanted, m = self.n_features_to_select, self.n_features_in_
         if wanted is None:
-            return max(1, m // 2)
+            return max(1, int(m) // 2)
         return resolve_selection(wanted, m)
 
     def _feature_sets(self, sets: Any, kind: str) -> tuple[list[Hashable], list[NDArray[np.int64]]]:

@@ -47,8 +47,10 @@ def adjust_pvalues(p: NDArray[np.float64], method: str | None) -> NDArray[np.flo
     values = p[known]
     if values.size == 0:
         return out
-    if method in ("bh", "by"):
-        out[known] = false_discovery_control(values, method=method)
+    if method == "bh":
+        out[known] = false_discovery_control(values, method="bh")
+    elif method == "by":
+        out[known] = false_discovery_control(values, method="by")
     elif method == "bonferroni":
         out[known] = np.minimum(values * values.size, 1.0)
     else:

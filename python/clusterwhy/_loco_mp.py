@@ -77,7 +77,7 @@ def fit_ensemble(
     engine = choose_engine(settings.engine, settings.clusterer, settings.classifier)
     if settings.verbose:
         print(f"clusterwhy: engine {engine!r}")
-    workers = {"n_jobs": settings.n_jobs, "verbose": settings.verbose}
+    workers: dict[str, Any] = {"n_jobs": settings.n_jobs, "verbose": settings.verbose}
     task = Task(patches, settings.clusterer, settings.classifier, 0)
     labels = cluster_patches(X, task, **workers)
     if reference is None:
@@ -103,7 +103,8 @@ def agreement(consensus: NDArray[np.int32], counts: NDArray[np.uint32]) -> NDArr
     total = counts.sum(axis=1).astype(np.float64)
     own = counts[np.arange(len(counts)), np.maximum(consensus, 0)].astype(np.float64)
     own[consensus < 0] = 0
-    return np.divide(own, total, out=np.full(len(total), np.nan), where=total > 0)
+    share: NDArray[np.float64] = np.divide(own, total, out=np.full(len(total), np.nan), where=total > 0)
+    return share
 
 
 class MinipatchMixin(ImportanceMixin):
@@ -441,7 +442,7 @@ class LOCOMP(MinipatchMixin):
             found.ensemble, found.consensus, settings.loss, barrier=settings.barrier, threads=settings.threads
         )
         self._adopt_ensemble(found, patches)
-        vars(self).update(scores)
+        self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)
 

@@ -208,7 +208,7 @@ class LOCORampart(MinipatchMixin):
             if len(active) <= k:
                 break
             active = np.sort(active[order[: max(k, len(active) // 2)]])
-        vars(self).update(table)
+        self.__dict__.update(table)
 
     def _round_reference(
         self,

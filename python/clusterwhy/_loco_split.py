@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -428,7 +427,7 @@ class Judge:
             found = proba[self.known].argmax(axis=1)
             return np.asarray(-adjusted_rand_score(self.labelled.calibration[self.known], found))
         out = np.full(len(proba), np.nan)
-        if isinstance(self.loss, Callable):  # type: ignore[arg-type]
+        if not isinstance(self.loss, str):
             value = call_loss(self.loss, self.z[self.known].astype(np.int64), proba[self.known])
             if value.ndim == 0:
                 return value

@@ -77,7 +77,7 @@ class Minipatches:
         ndarray of shape (n_columns,), or (len(b), n_columns) for a slice, of int64
         """
         columns = self._indices(b, columns=True)
-        return columns if self.features is None else self.features[columns]
+        return columns if self.features is None else np.asarray(self.features[columns])
 
     def _indices(self, b: int | slice, *, columns: bool) -> NDArray[np.int64]:
         if isinstance(b, slice):
@@ -88,7 +88,8 @@ class Minipatches:
         index = int(b) + self.n_patches if b < 0 else int(b)
         if not 0 <= index < self.n_patches:
             raise IndexError(f"minipatch {b} is out of range: there are {self.n_patches}")
-        return self._draw(index, index + 1, columns)[0]
+        one: NDArray[np.int64] = self._draw(index, index + 1, columns)[0]
+        return one
 
     def _draw(self, start: int, stop: int, columns: bool) -> NDArray[np.int64]:
         sizes = (self.n_samples, self._n_active, self.n_rows, self.n_columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,12 @@ def reference_from_all_data(
 
 
 def reference_from_overlaps(
-    labels: Sequence[NDArray[np.int64]], rows: Sequence[NDArray[np.int64]], n_samples: int
+    labels: Iterable[NDArray[np.int64]], rows: Iterable[NDArray[np.int64]], n_samples: int
 ) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Put the labels of parts of the data together where they overlap; `rows` are the parts' observations."""
-    offsets = np.cumsum([0, *(len(part) for part in rows)], dtype=np.int64)
-    flat = np.concatenate(list(labels)), np.concatenate(list(rows))
+    parts = list(rows)
+    offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
+    flat = np.concatenate(list(labels)), np.concatenate(parts)
     codes, n_classes = _core.overlap_reference(*flat, offsets, n_samples)
     if n_classes == 0:
         raise ValueError("every minipatch was all noise (-1): there is no cluster to explain")

@@ -193,6 +193,7 @@ def monte_carlo_errors(
             loo.counts,
             labels,
             loss,
+            threads,
         )
         if errors is not None:
             return errors

@@ -36,7 +36,7 @@ def check_patch_size(value: Any, total: int, name: str, unit: str) -> int:
             )
         return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
-        if not 0 < value <= 1:
+        if not 0 < float(value) <= 1:
             raise ValueError(
                 f"{name} must be above 0 and at most 1 when it is a fraction, got {value}; "
                 f"pass an integer for a number of {unit}"
@@ -51,7 +51,7 @@ def check_proportion(value: Any, name: str) -> float:
     """Return `value` as a float strictly between 0 and 1."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not 0 < value < 1:
+    if not 0 < float(value) < 1:
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
     return float(value)
 
@@ -60,7 +60,7 @@ def check_nonnegative(value: Any, name: str) -> float:
     """Return `value` as a finite float of at least 0."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not 0 <= value < math.inf:
+    if not 0 <= float(value) < math.inf:
         raise ValueError(f"{name} must be finite and at least 0, got {value}")
     return float(value)
 

@@ -132,5 +132,5 @@ def compact(proba: NDArray[Any], voters: NDArray[np.bool_]) -> NDArray[Any]:
     """
     cast = proba[voters]
     if ((cast == 0) | (cast == 1)).all() and (cast.sum(axis=1) == 1).all():
-        return proba.argmax(axis=2).astype(np.uint16)
+        return np.asarray(proba.argmax(axis=2), dtype=np.uint16)
     return proba

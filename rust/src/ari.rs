@@ -1,7 +1,7 @@
 //! The adjusted Rand index (Hubert and Arabie 1985) from pair counts.
 
 use crate::aggregate::NO_VOTE;
-use crate::parallel::for_each_chunk;
+use crate::parallel::{Workers, for_each_chunk};
 
 /// The adjusted Rand index of a contingency table of `rows x columns` counts.
 ///
@@ -47,13 +47,13 @@ pub fn ari_scores(
     base: &[u16],
     without: &[u16],
     n_classes: usize,
-    threads: usize,
+    workers: Workers<'_>,
 ) -> Vec<f64> {
     let m = without.len().checked_div(base.len()).unwrap_or(0);
     let mut out = vec![f64::NAN; m];
     let size = n_classes * n_classes;
     let tables = || (vec![0u32; size], vec![0u32; size]);
-    for_each_chunk(threads, &mut out, 16, tables, |(with, wo), block, part| {
+    for_each_chunk(workers, &mut out, 16, tables, |(with, wo), block, part| {
         for (offset, score) in part.iter_mut().enumerate() {
             let j = block * 16 + offset;
             with.fill(0);

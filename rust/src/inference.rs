@@ -1,6 +1,7 @@
 //! How far the scores can be trusted: the spread between minipatches, and what a finite ensemble leaves open.
 
 use crate::loss::Loss;
+use crate::parallel::{Workers, for_each_chunk};
 use crate::votes::{Ensemble, LeaveOneOut, Votes};
 
 /// Disjoint pairs of minipatches that [`pair_differences`] compares for each observation.
@@ -75,6 +76,7 @@ pub fn monte_carlo_errors(
     loo: &LeaveOneOut,
     labels: &[i32],
     loss: Loss,
+    workers: Workers<'_>,
 ) -> Option<Vec<f64>> {
     let (n, k, patches) = (ensemble.n_samples(), ensemble.n_classes, ensemble.n_patches());
     // The slopes, weighted so that q_b is a plain sum; and the constant part, slope . H.
@@ -89,16 +91,23 @@ pub fn monte_carlo_errors(
         slope.iter_mut().for_each(|s| *s *= patches as f64 / count / scored);
         at_mean[i] = slope.iter().zip(&p).map(|(s, p)| s * p).sum();
     }
-    let influence: Vec<f64> = (0..patches)
-        .map(|b| {
-            let mut q = 0.0;
-            for i in (0..n).filter(|&i| ensemble.voters.contains(b, i)) {
-                ensemble.vote(b, i, |class, p| q += slopes[i * k + class] * p);
-                q -= at_mean[i];
+    let mut influence = vec![0.0; patches];
+    const BLOCK: usize = 64;
+    for_each_chunk(
+        workers,
+        &mut influence,
+        BLOCK,
+        || (),
+        |(), block, part| {
+            for (offset, q) in part.iter_mut().enumerate() {
+                let b = block * BLOCK + offset;
+                for i in (0..n).filter(|&i| ensemble.voters.contains(b, i)) {
+                    ensemble.vote(b, i, |class, p| *q += slopes[i * k + class] * p);
+                    *q -= at_mean[i];
+                }
             }
-            q
-        })
-        .collect();
+        },
+    );
     // Minipatches that vote on nothing were never trained: they are not part of the ensemble.
     let used: Vec<usize> = (0..patches).filter(|&b| ensemble.voters.row(b).iter().any(|&w| w != 0)).collect();
     let m = ensemble.n_features();

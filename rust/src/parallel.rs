@@ -4,20 +4,45 @@
 //! ever. A pool is built per call and joined before the call returns; building one takes some 50
 //! microseconds, and the calls that use it take milliseconds or more. One thread means no pool at all.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rayon::prelude::*;
 
-/// Runs `task` for each chunk of `out` (`chunk` items each, the last may be shorter) on `threads` threads.
+/// How many threads may work, and the flag that tells them to stop.
+#[derive(Debug, Clone, Copy)]
+pub struct Workers<'a> {
+    /// Threads; 0 and 1 both mean the caller's own.
+    pub threads: usize,
+    /// Once set, no further chunk is begun. What has been computed by then is not to be used.
+    pub stop: &'a AtomicBool,
+}
+
+impl Workers<'static> {
+    /// Workers that nobody stops.
+    pub fn new(threads: usize) -> Self {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Workers { threads, stop: &NEVER }
+    }
+}
+
+/// Runs `task` for each chunk of `out` (`chunk` items each, the last may be shorter) on the workers.
 ///
 /// `scratch` makes the working memory that one thread reuses from chunk to chunk. Each chunk is written by one
 /// task alone and no value crosses tasks, so the number of threads cannot change a bit of the result.
 pub fn for_each_chunk<T: Send, S>(
-    threads: usize,
+    workers: Workers<'_>,
     out: &mut [T],
     chunk: usize,
     scratch: impl Fn() -> S + Sync,
     task: impl Fn(&mut S, usize, &mut [T]) + Sync,
 ) {
     let chunk = chunk.max(1);
+    let threads = workers.threads;
+    let task = |state: &mut S, index, part: &mut [T]| {
+        if !workers.stop.load(Ordering::Relaxed) {
+            task(state, index, part);
+        }
+    };
     if threads <= 1 || out.len() <= chunk {
         let mut state = scratch();
         out.chunks_mut(chunk).enumerate().for_each(|(index, part)| task(&mut state, index, part));
@@ -44,12 +69,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_set_flag_stops_the_work() {
+        let stop = AtomicBool::new(false);
+        for threads in [1, 2] {
+            stop.store(false, Ordering::Relaxed);
+            let mut out = vec![0; 1000];
+            for_each_chunk(
+                Workers { threads, stop: &stop },
+                &mut out,
+                1,
+                || (),
+                |(), _, part| {
+                    part[0] = 1;
+                    stop.store(true, Ordering::Relaxed);
+                },
+            );
+            assert!(out.iter().sum::<i32>() <= threads as i32);
+        }
+    }
+
+    #[test]
     fn every_chunk_is_visited_once_for_any_number_of_threads() {
         for threads in [1, 2, 5] {
             for len in [0usize, 1, 7, 64, 65] {
                 let mut out = vec![0usize; len];
                 for_each_chunk(
-                    threads,
+                    Workers::new(threads),
                     &mut out,
                     7,
                     || 0usize,

@@ -11,6 +11,9 @@
 //! | `int32 (N,)`, -1 for noise | labels |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use numpy::ndarray::{Array1, Array2, Array3};
 use numpy::{
@@ -23,6 +26,7 @@ use pyo3::prelude::*;
 use crate::bits::BitMatrix;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
+use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
 use crate::votes::{Ensemble, LeaveOneOut, Votes};
@@ -34,9 +38,44 @@ impl From<Error> for PyErr {
     }
 }
 
-/// Runs `work` without the GIL; a panic comes back as a Python error instead of tearing through the stack.
-fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
-    match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
+/// Milliseconds between two looks at Python's signals.
+const PATIENCE: u64 = 50;
+
+/// Runs `work` on a thread of its own without the GIL, and looks for Ctrl-C meanwhile: this is the one seam
+/// where the GIL is released, signals are seen and errors become Python's.
+///
+/// An interrupt makes the workers stop after the chunks at hand, and comes back as the exception that Python's
+/// handler raised. A panic comes back as a Python error instead of tearing through the stack.
+fn detached<T: Send>(
+    py: Python<'_>,
+    threads: usize,
+    work: impl FnOnce(Workers<'_>) -> Result<T> + Send,
+) -> PyResult<T> {
+    let stop = AtomicBool::new(false);
+    let mut interrupt = None;
+    let outcome = py.detach(|| {
+        std::thread::scope(|scope| {
+            let (done, wait) = mpsc::channel::<()>();
+            let handle = scope.spawn(|| {
+                let _done = done;
+                catch_unwind(AssertUnwindSafe(|| work(Workers { threads, stop: &stop })))
+            });
+            // The channel closes when the work is over.
+            while wait.recv_timeout(Duration::from_millis(PATIENCE)) == Err(RecvTimeoutError::Timeout) {
+                if interrupt.is_none()
+                    && let Err(signal) = Python::attach(|py| py.check_signals())
+                {
+                    stop.store(true, Ordering::Relaxed);
+                    interrupt = Some(signal);
+                }
+            }
+            handle.join().unwrap_or_else(Err)
+        })
+    });
+    if let Some(signal) = interrupt {
+        return Err(signal);
+    }
+    match outcome {
         Ok(result) => Ok(result?),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
@@ -185,7 +224,7 @@ fn minipatch_indices<'py>(
     columns: bool,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let size = if columns { n_columns } else { n_rows };
-    let values = detached(py, || {
+    let values = detached(py, 1, |_| {
         let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
         let draw = |b| if columns { design.columns(b) } else { design.rows(b) };
         Ok((start..stop).flat_map(draw).map(i64::from).collect::<Vec<i64>>())
@@ -204,7 +243,7 @@ fn minipatch_masks<'py>(
     seed: u64,
     n_patches: usize,
 ) -> PyResult<(Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<u64>>)> {
-    let (voters, holds) = detached(py, || {
+    let (voters, holds) = detached(py, 1, |_| {
         let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
         Ok((design.left_out_rows(n_patches), design.held_columns(n_patches)))
     })?;
@@ -232,11 +271,11 @@ fn align_patches<'py>(
 ) -> PyResult<Bound<'py, PyArray1<i32>>> {
     let (labels, rows) = (slice(&labels)?, slice(&rows)?);
     let (offsets, reference) = (slice(&offsets)?, slice(&reference)?);
-    let aligned = detached(py, || {
+    let aligned = detached(py, threads, |workers| {
         let rows = check_ragged(rows, labels.len(), offsets, reference.len())?;
         let mut parts: Vec<Vec<i32>> = vec![Vec::new(); offsets.len() - 1];
         parallel::for_each_chunk(
-            threads,
+            workers,
             &mut parts,
             64,
             || (),
@@ -266,7 +305,7 @@ fn consensus_labels<'py>(
 ) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<u32>>)> {
     let (labels, rows, reference) = (slice(&labels)?, slice(&rows)?, slice(&reference)?);
     let n = reference.len();
-    let (consensus, votes) = detached(py, || {
+    let (consensus, votes) = detached(py, 1, |_| {
         check_labels(labels, labels.len(), n_classes)?;
         check_labels(reference, n, n_classes)?;
         let rows = check_ragged(rows, labels.len(), &[0, rows.len() as i64], n)?;
@@ -288,7 +327,7 @@ fn overlap_reference<'py>(
     n_samples: usize,
 ) -> PyResult<(Bound<'py, PyArray1<i32>>, usize)> {
     let (labels, rows, offsets) = (slice(&labels)?, slice(&rows)?, slice(&offsets)?);
-    let (reference, n_classes) = detached(py, || {
+    let (reference, n_classes) = detached(py, 1, |_| {
         let rows = check_ragged(rows, labels.len(), offsets, n_samples)?;
         let patches: Vec<overlap::Labelled<'_>> = offsets
             .windows(2)
@@ -315,7 +354,7 @@ fn leave_one_out<'py>(
     let none = matrix(voters.shape()[0], 0, Vec::<u64>::new()).into_pyarray(py);
     let arrays = Arrays::new(votes, voters, n_samples, none.readonly(), 0, n_classes)?;
     let ensemble = arrays.ensemble()?;
-    let loo = detached(py, || Ok(crate::votes::leave_one_out(&ensemble, threads)))?;
+    let loo = detached(py, threads, |workers| Ok(crate::votes::leave_one_out(&ensemble, workers)))?;
     Ok((matrix(n_samples, n_classes, loo.totals).into_pyarray(py), loo.counts.into_pyarray(py)))
 }
 
@@ -340,10 +379,10 @@ fn sample_scores<'py>(
     let loo = loo_of(&totals, &counts, &ensemble)?;
     let losses = losses.iter().map(|name| loss_named(name)).collect::<PyResult<Vec<Loss>>>()?;
     let labels = slice(&labels)?;
-    let (base, scores) = detached(py, || {
+    let (base, scores) = detached(py, threads, |workers| {
         check_labels(labels, n, k)?;
         let base = aggregate::loo_losses(&loo, labels, &losses);
-        Ok((base, aggregate::sample_scores(&ensemble, &loo, labels, &losses, threads)))
+        Ok((base, aggregate::sample_scores(&ensemble, &loo, labels, &losses, workers)))
     })?;
     let scores = Array3::from_shape_vec((n, losses.len(), n_features), scores).expect("N x L x M values");
     Ok((matrix(n, losses.len(), base).into_pyarray(py), scores.into_pyarray(py)))
@@ -365,7 +404,7 @@ fn losses<'py>(
     }
     let loo = LeaveOneOut { totals: slice(&totals)?.to_vec(), counts: slice(&counts)?.to_vec() };
     let labels = slice(&labels)?;
-    let values = detached(py, || {
+    let values = detached(py, 1, |_| {
         check_labels(labels, n, k)?;
         Ok(aggregate::loo_losses(&loo, labels, &losses))
     })?;
@@ -398,11 +437,11 @@ fn ari_scores<'py>(
     let ensemble = arrays.ensemble()?;
     let loo = loo_of(&totals, &counts, &ensemble)?;
     let labels = slice(&labels)?;
-    let (base, scores) = detached(py, || {
+    let (base, scores) = detached(py, threads, |workers| {
         check_labels(labels, n, k)?;
         let with = aggregate::loo_majorities(&loo);
-        let without = aggregate::majorities(&ensemble, &loo, threads);
-        let scores = ari::ari_scores(labels, &with, &without, k, threads);
+        let without = aggregate::majorities(&ensemble, &loo, workers);
+        let scores = ari::ari_scores(labels, &with, &without, k, workers);
         Ok((ari::ari_of(labels, &with, k), scores))
     })?;
     Ok((base, scores.into_pyarray(py)))
@@ -425,7 +464,7 @@ fn probabilities<'py>(
     let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
     let ensemble = arrays.ensemble()?;
     let loo = loo_of(&totals, &counts, &ensemble)?;
-    let p = detached(py, || Ok(aggregate::probabilities(&ensemble, &loo, threads)))?;
+    let p = detached(py, threads, |workers| Ok(aggregate::probabilities(&ensemble, &loo, workers)))?;
     Ok(Array3::from_shape_vec((n, n_features, k), p).expect("N x M x K values").into_pyarray(py))
 }
 
@@ -443,9 +482,9 @@ fn moments<'py>(
 ) -> PyResult<MomentArrays<'py>> {
     let (n, m) = (scores.shape()[0], scores.shape()[1]);
     let (scores, groups) = (slice(&scores)?, slice(&groups)?);
-    let found = detached(py, || {
+    let found = detached(py, threads, |workers| {
         check_labels(groups, n, n_groups)?;
-        Ok(summary::moments(scores, groups, n_groups, threads))
+        Ok(summary::moments(scores, groups, n_groups, workers))
     })?;
     Ok((
         matrix(n_groups + 1, m, found.mean).into_pyarray(py),
@@ -466,7 +505,7 @@ fn pair_differences<'py>(
     let none = matrix(voters.shape()[0], 0, Vec::<u64>::new()).into_pyarray(py);
     let arrays = Arrays::new(votes, voters, n_samples, none.readonly(), 0, n_classes)?;
     let ensemble = arrays.ensemble()?;
-    let differences = detached(py, || Ok(inference::pair_differences(&ensemble)))?;
+    let differences = detached(py, 1, |_| Ok(inference::pair_differences(&ensemble)))?;
     Ok(differences.into_pyarray(py))
 }
 
@@ -483,6 +522,7 @@ fn monte_carlo_errors<'py>(
     counts: PyReadonlyArray1<'py, u32>,
     labels: PyReadonlyArray1<'py, i32>,
     loss: &str,
+    threads: usize,
 ) -> PyResult<Option<Bound<'py, PyArray1<f64>>>> {
     let (n, k) = (totals.shape()[0], totals.shape()[1]);
     let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
@@ -490,9 +530,9 @@ fn monte_carlo_errors<'py>(
     let loo = loo_of(&totals, &counts, &ensemble)?;
     let loss = loss_named(loss)?;
     let labels = slice(&labels)?;
-    let errors = detached(py, || {
+    let errors = detached(py, threads, |workers| {
         check_labels(labels, n, k)?;
-        Ok(inference::monte_carlo_errors(&ensemble, &loo, labels, loss))
+        Ok(inference::monte_carlo_errors(&ensemble, &loo, labels, loss, workers))
     })?;
     Ok(errors.map(|errors| errors.into_pyarray(py)))
 }

@@ -1,6 +1,6 @@
 //! Means and standard deviations of sample scores, over all observations and within each cluster.
 
-use crate::parallel::for_each_chunk;
+use crate::parallel::{Workers, for_each_chunk};
 
 /// Mean, standard deviation and size for each feature (or for each cluster and feature).
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Moments {
 ///
 /// `groups` has one entry per observation, negative for observations in no group, which count nowhere. Rows
 /// `0..n_groups` of the result are the groups', row `n_groups` is that of all.
-pub fn moments(scores: &[f64], groups: &[i32], n_groups: usize, threads: usize) -> Moments {
+pub fn moments(scores: &[f64], groups: &[i32], n_groups: usize, workers: Workers<'_>) -> Moments {
     let m = scores.len().checked_div(groups.len()).unwrap_or(0);
     let cells = (n_groups + 1) * m;
     // One task per block of features: (sum or mean, squares, count) for every group.
@@ -25,7 +25,7 @@ pub fn moments(scores: &[f64], groups: &[i32], n_groups: usize, threads: usize) 
     let mut out = vec![[0.0f64; 3]; cells];
     let mut by_feature = vec![[0.0f64; 3]; cells];
     for_each_chunk(
-        threads,
+        workers,
         &mut by_feature,
         BLOCK * (n_groups + 1),
         || (),
@@ -86,7 +86,7 @@ mod tests {
     fn by_hand() {
         let nan = f64::NAN;
         let scores = [1.0, nan, 3.0, 5.0, 8.0, nan, 100.0, 100.0];
-        let m = moments(&scores, &[0, 0, 1, -1], 2, 1);
+        let m = moments(&scores, &[0, 0, 1, -1], 2, Workers::new(1));
         assert_eq!(m.mean[..2], [2.0, 5.0]);
         assert_eq!(m.mean[2], 8.0);
         assert!(m.mean[3].is_nan());
@@ -102,7 +102,8 @@ mod tests {
         let scores: Vec<f64> =
             (0..300 * 150).map(|v| f64::from((v as u32).wrapping_mul(2_654_435_761)) / 1e9).collect();
         let groups: Vec<i32> = (0..300).map(|i| i % 4 - 1).collect();
-        let (one, three) = (moments(&scores, &groups, 3, 1), moments(&scores, &groups, 3, 3));
+        let (one, three) =
+            (moments(&scores, &groups, 3, Workers::new(1)), moments(&scores, &groups, 3, Workers::new(3)));
         assert_eq!(one.mean, three.mean);
         assert_eq!(one.deviation, three.deviation);
     }

@@ -2,7 +2,7 @@
 
 use crate::bits::BitMatrix;
 use crate::error::{Error, Result};
-use crate::parallel::for_each_chunk;
+use crate::parallel::{Workers, for_each_chunk};
 
 /// One prediction per minipatch and observation, in the order (minipatch, observation[, class]).
 #[derive(Debug, Clone, Copy)]
@@ -97,13 +97,13 @@ pub struct LeaveOneOut {
 }
 
 /// Adds up `H`'s numerators and denominators, minipatch by minipatch in their order, in f64.
-pub fn leave_one_out(ensemble: &Ensemble<'_>, threads: usize) -> LeaveOneOut {
+pub fn leave_one_out(ensemble: &Ensemble<'_>, workers: Workers<'_>) -> LeaveOneOut {
     let (patches, n, k) = (ensemble.n_patches(), ensemble.n_samples(), ensemble.n_classes);
     // One row of K sums and the count, so that one task owns all of an observation.
     let mut sums = vec![0.0f64; n * (k + 1)];
     const BLOCK: usize = 64;
     for_each_chunk(
-        threads,
+        workers,
         &mut sums,
         BLOCK * (k + 1),
         || (),

@@ -9,6 +9,7 @@
 //! Cost: `B N M / 64` words read, a few operations each. Everything is whole numbers, so the order is free.
 
 use super::{Cell, FEATURES, for_each_block};
+use crate::parallel::Workers;
 use crate::simd::Level;
 use crate::votes::{Ensemble, LeaveOneOut};
 
@@ -34,7 +35,7 @@ pub(super) fn run<T: Send, S>(
     votes: &[u16],
     ensemble: &Ensemble<'_>,
     loo: &LeaveOneOut,
-    threads: usize,
+    workers: Workers<'_>,
     out: &mut [T],
     per_row: usize,
     scratch: &(impl Fn() -> S + Sync),
@@ -53,7 +54,7 @@ pub(super) fn run<T: Send, S>(
         counts: vec![0.0; width],
         sink: scratch(),
     };
-    for_each_block(threads, out, per_row, BLOCK, state, |s, first, rows| {
+    for_each_block(workers, out, per_row, BLOCK, state, |s, first, rows| {
         let here = BLOCK.min(n - first);
         sort_by_class(votes, ensemble, loo, first, here, &mut s.voters, &mut s.starts);
         for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {

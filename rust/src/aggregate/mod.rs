@@ -11,7 +11,7 @@ mod hard;
 mod soft;
 
 use crate::loss::Loss;
-use crate::parallel::for_each_chunk;
+use crate::parallel::{Workers, for_each_chunk};
 use crate::simd;
 use crate::votes::{Ensemble, LeaveOneOut, Votes};
 
@@ -37,7 +37,7 @@ pub struct Cell<'a> {
 pub fn for_each_cell<T: Send, S>(
     ensemble: &Ensemble<'_>,
     loo: &LeaveOneOut,
-    threads: usize,
+    workers: Workers<'_>,
     out: &mut [T],
     per_row: usize,
     scratch: impl Fn() -> S + Sync,
@@ -48,12 +48,12 @@ pub fn for_each_cell<T: Send, S>(
         return;
     }
     match ensemble.votes {
-        Votes::Hard(votes) => hard::run(level, votes, ensemble, loo, threads, out, per_row, &scratch, &sink),
+        Votes::Hard(votes) => hard::run(level, votes, ensemble, loo, workers, out, per_row, &scratch, &sink),
         Votes::Single(votes) => {
-            soft::run(level, votes, ensemble, loo, threads, out, per_row, &scratch, &sink)
+            soft::run(level, votes, ensemble, loo, workers, out, per_row, &scratch, &sink)
         }
         Votes::Double(votes) => {
-            soft::run(level, votes, ensemble, loo, threads, out, per_row, &scratch, &sink)
+            soft::run(level, votes, ensemble, loo, workers, out, per_row, &scratch, &sink)
         }
     }
 }
@@ -80,13 +80,13 @@ pub fn sample_scores(
     loo: &LeaveOneOut,
     labels: &[i32],
     losses: &[Loss],
-    threads: usize,
+    workers: Workers<'_>,
 ) -> Vec<f64> {
     let (m, l) = (ensemble.n_features(), losses.len());
     let base = loo_losses(loo, labels, losses);
     let mut out = vec![f64::NAN; ensemble.n_samples() * l * m];
     let scratch = || vec![0.0; FEATURES];
-    for_each_cell(ensemble, loo, threads, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
+    for_each_cell(ensemble, loo, workers, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
         if labels[cell.i] < 0 {
             return;
         }
@@ -102,13 +102,13 @@ pub fn sample_scores(
 }
 
 /// The class with most votes of every `H^-j(i)` (ties: the smallest), N x M; `NO_VOTE` where there is none.
-pub fn majorities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, threads: usize) -> Vec<u16> {
+pub fn majorities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, workers: Workers<'_>) -> Vec<u16> {
     let m = ensemble.n_features();
     let mut out = vec![NO_VOTE; ensemble.n_samples() * m];
     for_each_cell(
         ensemble,
         loo,
-        threads,
+        workers,
         &mut out,
         m,
         || (),
@@ -150,13 +150,13 @@ fn first_largest<'a>(values: impl Iterator<Item = &'a f64>) -> u16 {
 
 /// `H^-j(i)` itself, N x M x K (rows of NaN where there is no vote), for losses that are not the core's own.
 /// Meant for a few features at a time: restrict `ensemble.holds` to them.
-pub fn probabilities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, threads: usize) -> Vec<f64> {
+pub fn probabilities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, workers: Workers<'_>) -> Vec<f64> {
     let (m, k) = (ensemble.n_features(), ensemble.n_classes);
     let mut out = vec![f64::NAN; ensemble.n_samples() * m * k];
     for_each_cell(
         ensemble,
         loo,
-        threads,
+        workers,
         &mut out,
         m * k,
         || (),
@@ -174,14 +174,14 @@ pub fn probabilities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, threads: usize)
 
 /// Splits `out` into one chunk per block of observations and runs `task(state, first, chunk)` on each.
 fn for_each_block<T: Send, S>(
-    threads: usize,
+    workers: Workers<'_>,
     out: &mut [T],
     per_row: usize,
     block: usize,
     state: impl Fn() -> S + Sync,
     task: impl Fn(&mut S, usize, &mut [T]) + Sync,
 ) {
-    for_each_chunk(threads, out, block * per_row, state, |state, index, part| {
+    for_each_chunk(workers, out, block * per_row, state, |state, index, part| {
         task(state, index * block, part);
     });
 }

@@ -11,6 +11,7 @@
 //! minipatches, for any instruction set and number of threads.
 
 use super::{Cell, FEATURES, for_each_block};
+use crate::parallel::Workers;
 use crate::simd::Level;
 use crate::votes::{Ensemble, LeaveOneOut};
 
@@ -68,7 +69,7 @@ pub(super) fn run<V: Vote, T: Send, S>(
     votes: &[V],
     ensemble: &Ensemble<'_>,
     loo: &LeaveOneOut,
-    threads: usize,
+    workers: Workers<'_>,
     out: &mut [T],
     per_row: usize,
     scratch: &(impl Fn() -> S + Sync),
@@ -88,7 +89,7 @@ pub(super) fn run<V: Vote, T: Send, S>(
         counts: vec![0.0; width],
         sink: scratch(),
     };
-    for_each_block(threads, out, per_row, block, state, |s, first, rows| {
+    for_each_block(workers, out, per_row, block, state, |s, first, rows| {
         let here = block.min(n - first);
         for j0 in (0..m).step_by(FEATURES) {
             let width = FEATURES.min(m - j0);
