@@ -15,10 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from clusterwhy.datasets import GammaMixture, make_gamma_mixture, make_gaussian_mixture, make_moons_circles
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
-
-from clusterwhy.datasets import GammaMixture, make_gamma_mixture, make_gaussian_mixture, make_moons_circles
 
 N_CLUSTERS = (3, 7)
 SAMPLES_PER_CLUSTER = 500
@@ -67,7 +66,9 @@ def calibrate(setting: str, n_clusters: int, target: float, n_replicates: int) -
 
 def main() -> None:
     """Calibrate the settings named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--replicates", type=int, default=60)
     arguments = parser.parse_args()
@@ -81,7 +82,7 @@ def main() -> None:
                 ari = ari_of_base_clusterer(setting, n_clusters, separation, fresh)
                 print(
                     f"{setting:14s} {difficulty} K={n_clusters}: separation={separation:.3f}  "
-                    f"ARI={ari.mean():.3f} +- {ari.std(ddof=1) / np.sqrt(ari.size):.3f}, sd {ari.std(ddof=1):.3f}",
+                    f"ARI={ari.mean():.3f} +- {ari.std(ddof=1) / np.sqrt(ari.size):.3f}",
                     flush=True,
                 )
 

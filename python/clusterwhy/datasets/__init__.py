@@ -1,7 +1,8 @@
 """Data with known clusters: simulators that know their signal features, and loaders of real data.
 
-Every ``make_*`` returns ``(X, y, signal)``: observations, cluster of each, and the indices of the features that
-carry the clusters. Every ``load_*`` reads a data set that an optional package bundles, and downloads nothing.
+Every ``make_*`` returns ``(X, y, signal)``: observations, cluster of each, and the indices of the features
+that carry the clusters. Every ``load_*`` reads a data set that an optional package bundles, and downloads
+nothing.
 
 - Simulators: :func:`make_interlaced_moons`, :func:`make_gaussian_mixture`, :func:`make_gamma_mixture`,
   :func:`make_moons_circles`.

@@ -91,11 +91,11 @@ def place_arcs(
         # Beyond this distance every earlier disc is further off than `separation`, so that the search ends.
         reach = np.linalg.norm(centres[:k] - start, axis=1).max() + radii[:k].max() + radii[k] + separation
         steps = step * np.arange(int(reach / step) + 2)
-        candidates = start + steps[:, None] * direction
+        candidates: _Array = start + steps[:, None] * direction
         distances = np.linalg.norm(candidates[:, None, :] - centres[:k], axis=2)
         allowed = (circle_overlap(distances, radii[:k], float(radii[k])) <= max_overlap).all(axis=1)
         if separation > 0:
-            gaps, _ = KDTree(placed).query(candidates[:, None, :] + arcs[k])
+            gaps = np.asarray(KDTree(placed).query(candidates[:, None, :] + arcs[k])[0])
             allowed &= gaps.min(axis=1) >= separation
         centres[k] = candidates[np.argmax(allowed)]
         placed = np.vstack([placed, centres[k] + arcs[k]])

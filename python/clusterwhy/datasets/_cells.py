@@ -10,9 +10,9 @@ from sklearn.utils import Bunch
 
 _DESCRIPTION = """700 peripheral blood mononuclear cells, 765 genes
 -----------------------------------------------
-A subsample of the 68,000 cells of Zheng et al. (2017), as scanpy bundles it (``pbmc68k_reduced``): highly
-variable genes, normalised, log-transformed and scaled to unit variance. The types ("bulk labels") come from the
-correlation with purified populations, not from a clustering.
+A subsample of the 68,000 cells of Zheng et al. (2017), as scanpy bundles it (``pbmc68k_reduced``):
+genes selected, normalised, log-transformed and scaled to unit variance. The types ("bulk labels") come from
+the correlation with purified populations, not from a clustering.
 
 G. X. Y. Zheng et al., "Massively parallel digital transcriptional profiling of single cells", Nature
 Communications 8, 14049 (2017).
@@ -63,7 +63,9 @@ def load_cells() -> Any:
     names = np.array(sorted(map(str, adata.obs["bulk_labels"].unique())))
     return Bunch(
         data=np.ascontiguousarray(adata.X, dtype=np.float32),
-        target=np.searchsorted(names, adata.obs["bulk_labels"].astype(str).to_numpy(dtype=str)).astype(np.int64),
+        target=np.searchsorted(names, adata.obs["bulk_labels"].astype(str).to_numpy(dtype=str)).astype(
+            np.int64
+        ),
         target_names=names,
         feature_names=adata.var_names.to_numpy(dtype=str),
         sample_names=adata.obs_names.to_numpy(dtype=str),

