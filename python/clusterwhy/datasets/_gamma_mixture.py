@@ -47,10 +47,12 @@ def _gamma_shape(log_ratio: _Array) -> _Array:
 
 
 def _maximise(responsibilities: _Array, X: _Array, log_X: _Array) -> _Parameters:
-    # The floor keeps a component that has lost all its observations finite; its weight stays near 0.
-    mass = responsibilities.sum(axis=0) + 10 * np.finfo(np.float64).eps
-    means = np.maximum(responsibilities.T @ X / mass[:, None], np.finfo(np.float64).tiny)
-    mean_logs = responsibilities.T @ log_X / mass[:, None]
+    # An observation's share so small that it is seen only by a component that has lost all observations:
+    # such a component takes the parameters of the whole sample, and stays finite.
+    share = 10 * np.finfo(np.float64).eps
+    mass = responsibilities.sum(axis=0) + share
+    means = (responsibilities.T @ X + share * X.mean(axis=0)) / mass[:, None]
+    mean_logs = (responsibilities.T @ log_X + share * log_X.mean(axis=0)) / mass[:, None]
     shapes = _gamma_shape(np.log(means) - mean_logs)
     return _Parameters(mass / mass.sum(), shapes, means / shapes)
 
