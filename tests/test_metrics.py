@@ -153,7 +153,7 @@ def linear():
 @pytest.mark.parametrize("method", ["pearson", "spearman"])
 @pytest.mark.parametrize("baseline", ["mean", "zero", np.arange(5.0)])
 def test_single_removals_agree_with_a_loop(linear, baseline, method):
-    X, weights, performance = linear
+    X, _, performance = linear
     importances = np.array([1.0, 0.4, 0.1, 2.0, 0.3])
     values = {"mean": X.mean(axis=0), "zero": np.zeros(5)}.get(
         baseline if isinstance(baseline, str) else "", baseline
