@@ -1,0 +1,58 @@
+"""Checks that the metrics share."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def as_scores(importances: Any, name: str, *, ndim: int) -> npt.NDArray[np.float64]:
+    """Return `importances` as a float64 array of `ndim` dimensions, with NaN allowed."""
+    try:
+        scores = np.asarray(importances, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+    if scores.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {scores.shape}.")
+    if scores.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {scores.shape}.")
+    return scores
+
+
+def as_labels(labels: Any, name: str) -> npt.NDArray[Any]:
+    """Return `labels` as an array of one dimension."""
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} must be a non-empty array of one dimension, got shape {array.shape}.")
+    return array
+
+
+def as_count(value: Any, name: str, *, minimum: int, maximum: int | None = None) -> int:
+    """Return `value` as an int from `minimum` to `maximum`."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise ValueError(f"{name} must be an integer, got {value!r}.")
+    count = int(value)
+    if count < minimum or (maximum is not None and count > maximum):
+        upper = "" if maximum is None else f" and at most {maximum}"
+        raise ValueError(f"{name} must be at least {minimum}{upper}, got {count}.")
+    return count
+
+
+def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+    return value
+
+
+def top_features(scores: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.intp]:
+    """Return the indices of the k largest scores, the largest first.
+
+    Among equal scores the smaller index comes first. NaN is no score: such features are left out, so that
+    fewer than k may come back.
+    """
+    order = np.argsort(-scores, kind="stable")
+    return order[: min(k, int(np.count_nonzero(~np.isnan(scores))))]

@@ -1,0 +1,170 @@
+"""The gamma mixture fits by EM what scipy's gamma density says."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import digamma
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.estimator_checks import check_estimator
+
+from clusterwhy.datasets import GammaMixture, make_gamma_mixture
+from clusterwhy.datasets._gamma_mixture import _gamma_shape
+
+
+@pytest.fixture(scope="module")
+def two_gammas():
+    rng = np.random.RandomState(0)
+    shapes, scales = np.array([[2.0, 5.0], [8.0, 1.5]]), np.array([[1.0, 0.2], [1.0, 3.0]])
+    y = np.repeat([0, 1], [6000, 3000])
+    return rng.gamma(shapes[y], scales[y]), y, shapes, scales
+
+
+def test_scikit_learn_checks():
+    results = check_estimator(GammaMixture(), on_skip=None)
+    assert {result["status"] for result in results} <= {"passed", "skipped", "xfail"}
+
+
+@pytest.mark.parametrize("shape", [1e-3, 0.05, 0.9, 1.0, 7.0, 300.0, 1e5])
+def test_shape_solves_its_equation(shape):
+    log_ratio = np.array([np.log(shape) - digamma(shape)])
+    np.testing.assert_allclose(_gamma_shape(log_ratio), shape, rtol=1e-6)
+
+
+def test_a_single_component_is_the_maximum_likelihood_fit():
+    x = np.random.RandomState(1).gamma(3.0, 2.0, size=(500, 1))
+    model = GammaMixture(1, random_state=0).fit(x)
+    shape, _, scale = stats.gamma.fit(x[:, 0], floc=0)
+    np.testing.assert_allclose([model.shapes_[0, 0], model.scales_[0, 0]], [shape, scale], rtol=1e-4)
+    np.testing.assert_allclose(model.lower_bound_, stats.gamma(shape, scale=scale).logpdf(x).mean())
+
+
+def test_parameters_are_recovered(two_gammas):
+    X, y, shapes, scales = two_gammas
+    model = GammaMixture(2, random_state=0).fit(X)
+    order = np.argsort(-model.weights_)
+    np.testing.assert_allclose(model.weights_[order], [2 / 3, 1 / 3], atol=0.02)
+    np.testing.assert_allclose(model.shapes_[order], shapes, rtol=0.1)
+    np.testing.assert_allclose(model.scales_[order], scales, rtol=0.1)
+    assert adjusted_rand_score(y, model.labels_) > 0.85
+    assert model.converged_
+    assert (model.shift_ == 0).all()
+
+
+def test_probabilities_agree_with_scipy(two_gammas):
+    X = two_gammas[0][::50]
+    model = GammaMixture(3, random_state=0).fit(X)
+    densities = np.array(
+        [
+            w * np.prod(stats.gamma(a, scale=s).pdf(X), axis=1)
+            for w, a, s in zip(model.weights_, model.shapes_, model.scales_, strict=True)
+        ]
+    ).T
+    proba = model.predict_proba(X)
+    np.testing.assert_allclose(proba, densities / densities.sum(axis=1, keepdims=True), atol=1e-8)
+    np.testing.assert_allclose(model.lower_bound_, np.log(densities.sum(axis=1)).mean(), rtol=1e-8)
+    np.testing.assert_array_equal(model.predict(X), proba.argmax(axis=1))
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_likelihood_never_falls(two_gammas):
+    X = two_gammas[0][::20]
+    bounds = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for n in range(1, 15):
+            bounds.append(GammaMixture(4, max_iter=n, tol=0, n_init=1, random_state=3).fit(X).lower_bound_)
+    assert (np.diff(bounds) >= -1e-10).all()
+    best_of_many = GammaMixture(4, n_init=6, random_state=3).fit(X).lower_bound_
+    assert best_of_many >= GammaMixture(4, n_init=1, random_state=3).fit(X).lower_bound_
+
+
+def test_reproducible_and_cloneable(two_gammas):
+    X = two_gammas[0][::20]
+    model = GammaMixture(3, random_state=4)
+    np.testing.assert_array_equal(model.fit(X).shapes_, clone(model).fit(X).shapes_)
+    assert model.get_params() == {
+        "n_components": 3,
+        "max_iter": 200,
+        "tol": 1e-4,
+        "n_init": 3,
+        "random_state": 4,
+    }
+
+
+def test_units_do_not_matter(two_gammas):
+    X = two_gammas[0][::20]
+    units = np.array([1e-4, 1e5])
+    a, b = GammaMixture(2, random_state=0).fit(X), GammaMixture(2, random_state=0).fit(X * units)
+    np.testing.assert_array_equal(a.labels_, b.labels_)
+    np.testing.assert_allclose(a.shapes_, b.shapes_, rtol=1e-5)
+    np.testing.assert_allclose(a.scales_ * units, b.scales_, rtol=1e-5)
+
+
+def test_values_that_are_not_positive_are_shifted():
+    rng = np.random.RandomState(0)
+    X = np.vstack([rng.normal(-3, 1, (200, 2)), rng.normal(3, 1, (200, 2))])
+    X = np.column_stack([X, rng.gamma(2.0, size=400), rng.poisson(2.0, size=400)])
+    model = GammaMixture(2, random_state=0).fit(X)
+    spread = X.std(axis=0)
+    np.testing.assert_allclose((X.min(axis=0) - model.shift_)[[0, 1, 3]], 0.1 * spread[[0, 1, 3]])
+    assert model.shift_[2] == 0
+    assert adjusted_rand_score(np.repeat([0, 1], 200), model.labels_) > 0.95
+    # Below the smallest value seen, a new value counts as that one.
+    lowest = X.min(axis=0)[None, :]
+    np.testing.assert_allclose(model.predict_proba(lowest - 100), model.predict_proba(lowest))
+
+
+def test_constant_and_nearly_constant_features_do_no_harm(two_gammas):
+    X, y, _, _ = two_gammas
+    X, y = X[::30], y[::30]
+    for constant in (0.0, 5.0, -2.0):
+        wide = np.column_stack([X, np.full(len(X), constant)])
+        labels = GammaMixture(2, random_state=0).fit_predict(wide)
+        np.testing.assert_array_equal(labels, GammaMixture(2, random_state=0).fit_predict(X))
+
+
+def test_more_components_than_distinct_points():
+    X = np.repeat([[1.0, 2.0], [5.0, 6.0]], 10, axis=0)
+    model = GammaMixture(4, random_state=0).fit(X)
+    for parameter in (model.predict_proba(X), model.weights_, model.shapes_, model.scales_):
+        assert np.isfinite(parameter).all()
+    assert model.labels_[0] != model.labels_[-1]
+
+
+def test_simulated_gamma_clusters_are_found():
+    X, y, _ = make_gamma_mixture(900, 3, n_noise=0, separation=2.5, random_state=1)
+    assert adjusted_rand_score(y, GammaMixture(3, random_state=0).fit_predict(X)) > 0.9
+
+
+def test_a_fit_that_stops_early_says_so(two_gammas):
+    with pytest.warns(ConvergenceWarning, match="did not converge in max_iter=1 iterations"):
+        model = GammaMixture(3, max_iter=1, random_state=0).fit(two_gammas[0][::50])
+    assert not model.converged_
+    assert model.n_iter_ == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"n_components": 0}, ValueError, "n_components must be at least 1"),
+        ({"n_components": 2.0}, TypeError, "n_components must be an integer"),
+        ({"n_components": 6}, ValueError, "n_samples=5 must be at least n_components=6"),
+        ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),
+        ({"n_init": 0}, ValueError, "n_init must be at least 1"),
+        ({"tol": -1.0}, ValueError, "tol must be at least 0"),
+    ],
+)
+def test_bad_parameters_are_refused(parameters, error, message):
+    with pytest.raises(error, match=message):
+        GammaMixture(**parameters).fit(np.arange(10.0).reshape(5, 2) + 1)
+
+
+def test_bad_data_are_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        GammaMixture().fit([[1.0], [np.nan], [2.0]])
+    with pytest.raises(NotFittedError):
+        GammaMixture().predict([[1.0]])
