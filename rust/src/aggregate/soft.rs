@@ -17,13 +17,28 @@ use crate::votes::{Ensemble, LeaveOneOut};
 
 /// Minipatches that are added up in the votes' own precision.
 const TILE: usize = 64;
-/// Lanes that are summed together: four 512-bit registers of f32.
-const LANES: usize = 64;
 
 /// The precision of the votes.
-pub(super) trait Vote: Copy + Default + Send + Sync + std::ops::AddAssign + Into<f64> {}
-impl Vote for f32 {}
-impl Vote for f64 {}
+pub(super) trait Vote: Copy + Default + Send + Sync + std::ops::AddAssign + Into<f64> {
+    /// Lanes that are summed together: eight 512-bit registers.
+    const LANES: usize;
+    /// [`add_tile`] for this precision and the instruction set at hand.
+    fn add_tile(level: Level, tile: &[Self], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]);
+}
+
+impl Vote for f32 {
+    const LANES: usize = 128;
+    fn add_tile(level: Level, tile: &[f32], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]) {
+        add_tile_single(level, tile, members, starts, lanes, held);
+    }
+}
+
+impl Vote for f64 {
+    const LANES: usize = 64;
+    fn add_tile(level: Level, tile: &[f64], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]) {
+        add_tile_double(level, tile, members, starts, lanes, held);
+    }
+}
 
 /// For each tile of minipatches and each feature, the minipatches of the tile that hold it.
 struct Holders {
@@ -76,8 +91,8 @@ pub(super) fn run<V: Vote, T: Send, S>(
     sink: &(impl Fn(&mut S, Cell<'_>, &mut [T]) + Sync),
 ) {
     let (n, m, k) = (ensemble.n_samples(), ensemble.n_features(), ensemble.n_classes);
-    let block = (LANES / k).max(1);
-    let lanes = (block * k).next_multiple_of(LANES);
+    let block = (V::LANES / k).max(1);
+    let lanes = (block * k).next_multiple_of(V::LANES);
     let width = m.min(FEATURES);
     let holders = Holders::new(ensemble);
     let held_by = ensemble.holds.transpose();
@@ -108,7 +123,7 @@ pub(super) fn run<V: Vote, T: Send, S>(
                     }
                 }
                 let starts = &holders.starts[tile * m + j0..][..width + 1];
-                add_tile(level, &s.tile, &holders.members, starts, lanes, held);
+                V::add_tile(level, &s.tile, &holders.members, starts, lanes, held);
             }
             for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
                 let i = first + offset;
@@ -124,36 +139,68 @@ pub(super) fn run<V: Vote, T: Send, S>(
 
 dispatch! {
     /// Adds a tile's votes to the sums of each feature.
-    fn add_tile<V: Vote>(tile: &[V], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]) = add_tile_body
+    fn add_tile_single(tile: &[f32], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64])
+        = add_tile::<f32, { 512 / 32 }>
 }
 
+dispatch! {
+    /// Adds a tile's votes to the sums of each feature.
+    fn add_tile_double(tile: &[f64], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64])
+        = add_tile::<f64, { 512 / 64 }>
+}
+
+/// `Q` votes fill a 512-bit register; eight registers of sums hide the latency of an addition.
 #[inline(always)]
-fn add_tile_body<V: Vote>(tile: &[V], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]) {
+fn add_tile<V: Vote, const Q: usize>(
+    tile: &[V],
+    members: &[u8],
+    starts: &[u32],
+    lanes: usize,
+    held: &mut [f64],
+) {
     for (range, held) in starts.windows(2).zip(held.chunks_exact_mut(lanes)) {
         let members = &members[range[0] as usize..range[1] as usize];
         if members.is_empty() {
             continue;
         }
-        for (part, sums) in held.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            // Four arrays of one register each: one array of four would not stay in registers.
-            let mut acc = [[V::default(); LANES / 4]; 4];
+        for (part, held) in held.chunks_exact_mut(8 * Q).enumerate() {
+            // Eight arrays with names of their own: as one array of arrays they would live in memory.
+            let mut s0 = [V::default(); Q];
+            let (mut s1, mut s2, mut s3, mut s4, mut s5, mut s6, mut s7) = (s0, s0, s0, s0, s0, s0, s0);
             for &t in members {
-                let at = usize::from(t) * lanes + part * LANES;
-                let votes: &[V; LANES] = tile[at..at + LANES].try_into().expect("a whole vector");
-                let (quarters, _) = votes.as_chunks::<{ LANES / 4 }>();
-                for q in 0..4 {
-                    for lane in 0..LANES / 4 {
-                        acc[q][lane] += quarters[q][lane];
-                    }
-                }
+                let votes = &tile[usize::from(t) * lanes + part * 8 * Q..][..8 * Q];
+                add_votes(&mut s0, &votes[..Q]);
+                add_votes(&mut s1, &votes[Q..2 * Q]);
+                add_votes(&mut s2, &votes[2 * Q..3 * Q]);
+                add_votes(&mut s3, &votes[3 * Q..4 * Q]);
+                add_votes(&mut s4, &votes[4 * Q..5 * Q]);
+                add_votes(&mut s5, &votes[5 * Q..6 * Q]);
+                add_votes(&mut s6, &votes[6 * Q..7 * Q]);
+                add_votes(&mut s7, &votes[7 * Q..8 * Q]);
             }
-            let (quarters, _) = sums.as_chunks_mut::<{ LANES / 4 }>();
-            for q in 0..4 {
-                for lane in 0..LANES / 4 {
-                    quarters[q][lane] += acc[q][lane].into();
-                }
-            }
+            add_sums(&mut held[..Q], &s0);
+            add_sums(&mut held[Q..2 * Q], &s1);
+            add_sums(&mut held[2 * Q..3 * Q], &s2);
+            add_sums(&mut held[3 * Q..4 * Q], &s3);
+            add_sums(&mut held[4 * Q..5 * Q], &s4);
+            add_sums(&mut held[5 * Q..6 * Q], &s5);
+            add_sums(&mut held[6 * Q..7 * Q], &s6);
+            add_sums(&mut held[7 * Q..8 * Q], &s7);
         }
+    }
+}
+
+#[inline(always)]
+fn add_votes<V: Vote, const Q: usize>(sums: &mut [V; Q], votes: &[V]) {
+    for lane in 0..Q {
+        sums[lane] += votes[lane];
+    }
+}
+
+#[inline(always)]
+fn add_sums<V: Vote, const Q: usize>(held: &mut [f64], sums: &[V; Q]) {
+    for lane in 0..Q {
+        held[lane] += sums[lane].into();
     }
 }
 
