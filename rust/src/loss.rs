@@ -8,6 +8,8 @@
 //! | log | `-log max(p(z), eps)` with eps = 2^-52 |
 //! | zero_one | 1 where the class with most votes (ties: the smallest) is not `z`, else 0 |
 
+use crate::simd::Level;
+
 /// A loss that has a value for each observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
@@ -47,8 +49,25 @@ impl Loss {
     ///
     /// `sums` holds K rows of `counts.len()` sums of votes; entry `j` averages as `sums[k][j] / counts[j]`.
     /// Where `counts[j]` is 0 there is no vote, and the loss is NaN. `work` is as long as `counts`.
-    #[inline(always)]
     pub fn evaluate(self, z: usize, sums: &[f64], counts: &[f64], work: &mut [f64], out: &mut [f64]) {
+        self.evaluate_at(Level::Baseline, z, sums, counts, work, out);
+    }
+
+    /// [`Loss::evaluate`] for an instruction set.
+    pub fn evaluate_at(
+        self,
+        level: Level,
+        z: usize,
+        sums: &[f64],
+        counts: &[f64],
+        work: &mut [f64],
+        out: &mut [f64],
+    ) {
+        evaluate(level, self, z, sums, counts, work, out);
+    }
+
+    #[inline(always)]
+    fn evaluate_body(self, z: usize, sums: &[f64], counts: &[f64], work: &mut [f64], out: &mut [f64]) {
         let width = counts.len();
         let (out, work) = (&mut out[..width], &mut work[..width]);
         let of_z = &sums[z * width..(z + 1) * width];
@@ -127,6 +146,11 @@ impl Loss {
         }
         Some(())
     }
+}
+
+dispatch! {
+    fn evaluate(loss: Loss, z: usize, sums: &[f64], counts: &[f64], work: &mut [f64], out: &mut [f64])
+        = Loss::evaluate_body
 }
 
 #[cfg(test)]

@@ -69,7 +69,10 @@ impl Ensemble<'_> {
                 format!("{b} minipatches x {n} observations x {per_vote}"),
             ));
         }
-        if let Votes::Hard(votes) = self.votes {
+        if let Votes::Hard(votes) = self.votes
+            && usize::from(votes.iter().copied().max().unwrap_or(0)) >= k
+        {
+            // Some vote names no class; that matters only if it counts.
             for row in 0..b {
                 for i in 0..n {
                     let vote = votes[row * n + i];
@@ -96,47 +99,56 @@ pub struct LeaveOneOut {
     pub counts: Vec<u32>,
 }
 
+/// Observations that are added up together: one word of the voters' bits.
+const BLOCK: usize = 64;
+
 /// Adds up `H`'s numerators and denominators, minipatch by minipatch in their order, in f64.
 pub fn leave_one_out(ensemble: &Ensemble<'_>, workers: Workers<'_>) -> LeaveOneOut {
-    let (patches, n, k) = (ensemble.n_patches(), ensemble.n_samples(), ensemble.n_classes);
-    // One row of K sums and the count, so that one task owns all of an observation.
+    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
+    // One row of K sums and the number of voters, so that one task owns all of an observation.
     let mut sums = vec![0.0f64; n * (k + 1)];
-    const BLOCK: usize = 64;
-    for_each_chunk(
-        workers,
-        &mut sums,
-        BLOCK * (k + 1),
-        || (),
-        |(), block, part| {
-            let first = block * BLOCK;
-            for b in 0..patches {
-                for (offset, row) in part.chunks_exact_mut(k + 1).enumerate() {
-                    let i = first + offset;
-                    if !ensemble.voters.contains(b, i) {
-                        continue;
-                    }
-                    row[k] += 1.0;
-                    let at = b * n + i;
-                    match ensemble.votes {
-                        Votes::Hard(votes) => row[usize::from(votes[at])] += 1.0,
-                        Votes::Single(votes) => {
-                            add(&mut row[..k], votes[at * k..(at + 1) * k].iter().map(|&p| f64::from(p)));
-                        }
-                        Votes::Double(votes) => {
-                            add(&mut row[..k], votes[at * k..(at + 1) * k].iter().copied());
-                        }
-                    }
-                }
-            }
-        },
-    );
+    let tally = || vec![0u32; BLOCK * (k + 1)];
+    for_each_chunk(workers, &mut sums, BLOCK * (k + 1), tally, |tally, block, part| match ensemble.votes {
+        Votes::Hard(votes) => count_votes(ensemble, votes, block, tally, part),
+        Votes::Single(votes) => sum_votes(ensemble, votes, block, part),
+        Votes::Double(votes) => sum_votes(ensemble, votes, block, part),
+    });
     LeaveOneOut {
         totals: sums.chunks_exact(k + 1).flat_map(|row| row[..k].iter().copied()).collect(),
         counts: sums.chunks_exact(k + 1).map(|row| row[k] as u32).collect(),
     }
 }
 
-#[inline(always)]
-fn add(sums: &mut [f64], values: impl Iterator<Item = f64>) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+/// Hard votes of 64 observations. Who votes is random, so a branch on it would be mispredicted: votes that do
+/// not count go to a class of their own.
+fn count_votes(ensemble: &Ensemble<'_>, votes: &[u16], block: usize, tally: &mut [u32], sums: &mut [f64]) {
+    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
+    tally.fill(0);
+    for b in 0..ensemble.n_patches() {
+        let voters = ensemble.voters.row(b)[block];
+        let row = &votes[b * n + block * BLOCK..][..sums.len() / (k + 1)];
+        for (offset, (&vote, tally)) in row.iter().zip(tally.chunks_exact_mut(k + 1)).enumerate() {
+            let class = if voters >> offset & 1 == 1 { usize::from(vote) } else { k };
+            tally[class] += 1;
+        }
+    }
+    for (sums, tally) in sums.chunks_exact_mut(k + 1).zip(tally.chunks_exact(k + 1)) {
+        sums.iter_mut().zip(tally).for_each(|(sum, &count)| *sum = f64::from(count));
+        sums[k] = ensemble.n_patches() as f64 - sums[k];
+    }
+}
+
+/// Soft votes of 64 observations.
+fn sum_votes<V: Copy + Into<f64>>(ensemble: &Ensemble<'_>, votes: &[V], block: usize, sums: &mut [f64]) {
+    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
+    for b in 0..ensemble.n_patches() {
+        let voters = ensemble.voters.row(b)[block];
+        for (offset, sums) in sums.chunks_exact_mut(k + 1).enumerate() {
+            if voters >> offset & 1 == 1 {
+                let at = (b * n + block * BLOCK + offset) * k;
+                sums.iter_mut().zip(&votes[at..at + k]).for_each(|(sum, &vote)| *sum += vote.into());
+                sums[k] += 1.0;
+            }
+        }
+    }
 }

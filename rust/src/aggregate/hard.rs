@@ -20,7 +20,8 @@ const WORDS: usize = 4;
 type Word = [u64; WORDS];
 
 struct Scratch<S> {
-    /// For each observation of the block, its voters ordered by class, and where each class starts.
+    /// For each observation of the block, its voters ordered by class (and a place to spill), and where each
+    /// class starts.
     voters: Vec<u32>,
     starts: Vec<u32>,
     held: Vec<u32>,
@@ -47,7 +48,7 @@ pub(super) fn run<T: Send, S>(
     let per_patch = masks.len() / patches.max(1);
     let width = m.min(FEATURES);
     let state = || Scratch {
-        voters: vec![0; BLOCK * patches],
+        voters: vec![0; BLOCK * (patches + 1)],
         starts: vec![0; BLOCK * (k + 1)],
         held: vec![0; FEATURES],
         sums: vec![0.0; width * k],
@@ -60,7 +61,7 @@ pub(super) fn run<T: Send, S>(
         for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
             let i = first + offset;
             let starts = &s.starts[offset * (k + 1)..][..k + 1];
-            let voters = &s.voters[offset * patches..][..patches];
+            let voters = &s.voters[offset * (patches + 1)..][..patches];
             for j0 in (0..m).step_by(FEATURES) {
                 let width = FEATURES.min(m - j0);
                 let counts = &mut s.counts[..width];
@@ -116,14 +117,18 @@ fn sort_by_class(
         }
         starts[k] = next;
     }
+    // Which minipatches vote is random, so a branch on it would be mispredicted half the time: everybody
+    // writes, and only a voter's slot moves on.
     for b in 0..patches {
         let row = &votes[b * n + first..][..here];
+        // A block never straddles a word.
+        let voters_of_b = ensemble.voters.row(b)[first / 64] >> (first % 64);
         for (offset, &vote) in row.iter().enumerate() {
-            if ensemble.voters.contains(b, first + offset) {
-                let slot = &mut starts[offset * (k + 1) + usize::from(vote)];
-                voters[offset * patches + *slot as usize] = b as u32;
-                *slot += 1;
-            }
+            let voted = voters_of_b >> offset & 1 == 1;
+            let class = if voted { usize::from(vote) } else { 0 };
+            let slot = &mut starts[offset * (k + 1) + class];
+            voters[offset * (patches + 1) + *slot as usize] = b as u32;
+            *slot += u32::from(voted);
         }
     }
     // Filling moved every start to the next one's place.
@@ -146,7 +151,6 @@ fn positional_popcount_body(masks: &[Word], per_patch: usize, first: usize, list
     // Enough slices to write down the number of masks.
     let depth = (u32::BITS - (list.len() as u32).leading_zeros()) as usize;
     for (v, held) in held.chunks_exact_mut(64 * WORDS).enumerate() {
-        held.fill(0);
         let mut slices = [[0u64; WORDS]; SLICES];
         let (eights, rest) = list.as_chunks::<8>();
         for eight in eights {
@@ -169,22 +173,26 @@ fn positional_popcount_body(masks: &[Word], per_patch: usize, first: usize, list
                 (*slice, carry) = add2(*slice, carry);
             }
         }
-        for (s, slice) in slices[..depth].iter().enumerate() {
-            for (word, held) in slice.iter().zip(held.as_chunks_mut::<64>().0) {
-                let (low, high) = held.split_at_mut(32);
-                spread(*word as u32, s as u32, low);
-                spread((*word >> 32) as u32, s as u32, high);
+        for (w, held) in held.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+            for (quarter, held) in held.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                *held = spread(&slices[..depth], w, quarter as u32 * 16);
             }
         }
     }
 }
 
-/// Adds bit `t` of `word`, times `2^s`, to `held[t]`.
+/// The numbers at positions `first..first + 16` of word `w`: bit `s` of each is in slice `s`.
 #[inline(always)]
-fn spread(word: u32, s: u32, held: &mut [u32]) {
-    for (t, held) in held.iter_mut().enumerate() {
-        *held += (word >> t & 1) << s;
+fn spread(slices: &[Word], w: usize, first: u32) -> [u32; 16] {
+    const LANE: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    let mut numbers = [0; 16];
+    for (s, slice) in slices.iter().enumerate() {
+        let bits = (slice[w] >> first) as u32;
+        for lane in 0..16 {
+            numbers[lane] |= ((bits >> LANE[lane]) & 1) << s;
+        }
     }
+    numbers
 }
 
 /// Adds three bits in every position: sum and carry.

@@ -85,6 +85,7 @@ pub fn sample_scores(
     let (m, l) = (ensemble.n_features(), losses.len());
     let base = loo_losses(loo, labels, losses);
     let mut out = vec![f64::NAN; ensemble.n_samples() * l * m];
+    let level = simd::level();
     let scratch = || vec![0.0; FEATURES];
     for_each_cell(ensemble, loo, workers, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
         if labels[cell.i] < 0 {
@@ -93,7 +94,7 @@ pub fn sample_scores(
         let width = cell.counts.len();
         for (index, loss) in losses.iter().enumerate() {
             let part = &mut row[index * m + cell.first..][..width];
-            loss.evaluate(labels[cell.i] as usize, cell.sums, cell.counts, work, part);
+            loss.evaluate_at(level, labels[cell.i] as usize, cell.sums, cell.counts, work, part);
             let without_loss = base[cell.i * l + index];
             part.iter_mut().for_each(|value| *value -= without_loss);
         }
