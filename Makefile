@@ -1,0 +1,47 @@
+# The two commands of the README are `make demo` and `make test`; both set up everything they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The core is built again when a source changes, the environment when its description does.
+RUST := $(shell find rust/src -name '*.rs') Cargo.toml
+
+.PHONY: demo test lint bench wheel clean
+
+demo: $(VENV)/.built
+	$(BIN)/python -m clusterwhy.demo --output output
+
+test: $(VENV)/.built
+	cargo test --quiet
+	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --doctest-modules python
+
+lint: $(VENV)/.built $(VENV)/.lint
+	cargo fmt --check
+	cargo clippy --quiet --all-targets --features python -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --document-private-items
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	MYPYPATH=python $(BIN)/stubtest clusterwhy._core --ignore-missing-stub
+
+wheel: $(VENV)/.built
+	$(BIN)/maturin build --release --out dist
+
+clean:
+	rm -rf $(VENV) target dist output
+
+$(VENV)/.env: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet "maturin>=1.16,<2"
+	touch $@
+
+# One command installs the package, in place, with the extras that the demo and the tests need.
+$(VENV)/.built: $(VENV)/.env $(RUST)
+	. $(BIN)/activate && maturin develop --release --quiet --extras test
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.env
+	$(BIN)/pip install --quiet "ruff>=0.12" "mypy>=1.15" pandas-stubs scipy-stubs
+	touch $@
