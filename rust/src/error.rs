@@ -24,6 +24,14 @@ pub enum Error {
         /// The allowed values.
         expected: String,
     },
+    /// A method failed on one minipatch.
+    #[error("minipatch {b}: {source}")]
+    Patch {
+        /// Which minipatch.
+        b: usize,
+        /// What went wrong.
+        source: Box<Error>,
+    },
 }
 
 /// Shorthand for results of the core.

@@ -3,6 +3,9 @@
 //! A method is one file. It implements [`Clusterer`] or [`Classifier`], whose sessions own the working memory
 //! that one thread reuses from minipatch to minipatch.
 
+pub mod engine;
+pub mod patch;
+
 use crate::error::Result;
 use crate::rng::Stream;
 
