@@ -3,6 +3,10 @@
 //! A method is one file. It implements [`Clusterer`] or [`Classifier`], whose sessions own the working memory
 //! that one thread reuses from minipatch to minipatch.
 
+pub mod distance;
+pub mod lanes;
+pub mod linkage;
+
 use crate::error::Result;
 use crate::rng::Stream;
 
