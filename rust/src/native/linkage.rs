@@ -113,6 +113,7 @@ impl Rounding {
     const NONE: Rounding = Rounding { relative: 0.0, norm: 0.0 };
 
     /// The distance up to which a candidate is too close to one at `distance` to call.
+    #[inline(always)]
     fn reach(self, distance: f64, size: f64) -> f64 {
         if self.relative == 0.0 {
             return distance;
@@ -223,9 +224,7 @@ impl Work {
             let (x, y, height) = loop {
                 let x = self.chain[self.chain.len() - 1] as usize;
                 let row = &self.distances[x * stride..][..stride];
-                let least = smallest(level, row, &self.gone);
-                let reach = rounding.reach(least, self.sizes[x]);
-                let (nearest, within) = locate(level, row, &self.gone, least, reach);
+                let Nearest { at, least, within } = scan(level, row, &self.gone, rounding, self.sizes[x]);
                 if within > 1 && rounding.relative > 0.0 {
                     return Err(TooClose);
                 }
@@ -233,7 +232,9 @@ impl Work {
                 let previous = self.chain.len().checked_sub(2).map(|at| self.chain[at] as usize);
                 match previous {
                     Some(y) if row[y] <= least => break (x, y, row[y]),
-                    _ => self.chain.push(nearest as u32),
+                    _ if at < n => self.chain.push(at as u32),
+                    // Nothing compares: distances that are not numbers. Any other cluster will do.
+                    _ => self.chain.push(self.left[usize::from(self.left[0] as usize == x)]),
                 }
             };
             self.chain.truncate(self.chain.len() - 2);
@@ -276,10 +277,9 @@ impl Work {
             for (near, &distance) in nearest.iter_mut().zip(row) {
                 *near = if distance < *near { distance } else { *near };
             }
-            let height = smallest(level, nearest, &self.gone);
-            let (y, _) = locate(level, nearest, &self.gone, height, height);
-            self.merges.push(Merge { x: x as u32, y: y as u32, height });
-            x = y;
+            let Nearest { at, least, .. } = scan(level, nearest, &self.gone, Rounding::NONE, 1.0);
+            self.merges.push(Merge { x: x as u32, y: at as u32, height: least });
+            x = at;
         }
     }
 
@@ -318,43 +318,39 @@ const WARD: u8 = 0;
 const COMPLETE: u8 = 1;
 const AVERAGE: u8 = 2;
 
+/// The result of a scan over the clusters that are left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Nearest {
+    /// Where the smallest value first occurs; out of range when nothing compares.
+    at: usize,
+    least: f64,
+    /// How many values are within reach of the smallest, itself included.
+    within: usize,
+}
+
 dispatch! {
     /// The smallest entry of `row` among the clusters that are left.
-    fn smallest(row: &[f64], gone: &[f64]) -> f64 = smallest_body
+    fn scan(row: &[f64], gone: &[f64], rounding: Rounding, size: f64) -> Nearest = scan_body
 }
 
+/// Two passes: the first has a short chain of dependent operations, the second has several short ones, and together they
+/// take less time than one pass that carries index and runner-up along.
 #[inline(always)]
-fn smallest_body(row: &[f64], gone: &[f64]) -> f64 {
-    let mut least = [[f64::INFINITY; WIDTH]; 2];
-    let (rows, rest) = row.as_chunks::<WIDTH>();
-    let (gones, _) = gone.as_chunks::<WIDTH>();
-    debug_assert!(rest.is_empty());
-    for (pair, gone) in rows.chunks(2).zip(gones.chunks(2)) {
-        for (least, (row, gone)) in least.iter_mut().zip(pair.iter().zip(gone)) {
-            for l in 0..WIDTH {
-                let value = row[l] + gone[l];
-                least[l] = if value < least[l] { value } else { least[l] };
-            }
+fn scan_body(row: &[f64], gone: &[f64], rounding: Rounding, size: f64) -> Nearest {
+    let (rows, gones) = (row.as_chunks::<WIDTH>().0, gone.as_chunks::<WIDTH>().0);
+    let mut lanes = [f64::INFINITY; WIDTH];
+    for (row, gone) in rows.iter().zip(gones) {
+        for l in 0..WIDTH {
+            let value = row[l] + gone[l];
+            lanes[l] = if value < lanes[l] { value } else { lanes[l] };
         }
     }
-    let mut best = f64::INFINITY;
-    for value in least.into_iter().flatten() {
-        best = if value < best { value } else { best };
-    }
-    best
-}
-
-dispatch! {
-    /// Where `least` first occurs among the clusters that are left, and how many entries do not exceed `reach`.
-    fn locate(row: &[f64], gone: &[f64], least: f64, reach: f64) -> (usize, usize) = locate_body
-}
-
-#[inline(always)]
-fn locate_body(row: &[f64], gone: &[f64], least: f64, reach: f64) -> (usize, usize) {
+    let least = lowest(lanes);
+    let reach = rounding.reach(least, size);
     let mut first = [f64::INFINITY; WIDTH];
     let mut within = [0.0; WIDTH];
     let mut index: [f64; WIDTH] = std::array::from_fn(|l| l as f64);
-    for (row, gone) in row.as_chunks::<WIDTH>().0.iter().zip(gone.as_chunks::<WIDTH>().0) {
+    for (row, gone) in rows.iter().zip(gones) {
         for l in 0..WIDTH {
             let value = row[l] + gone[l];
             let here = if value == least { index[l] } else { f64::INFINITY };
@@ -363,11 +359,15 @@ fn locate_body(row: &[f64], gone: &[f64], least: f64, reach: f64) -> (usize, usi
             index[l] += WIDTH as f64;
         }
     }
-    let mut at = f64::INFINITY;
-    for value in first {
-        at = if value < at { value } else { at };
-    }
-    (at as usize, within.iter().sum::<f64>() as usize)
+    Nearest { at: lowest(first) as usize, least, within: within.iter().sum::<f64>() as usize }
+}
+
+/// The smallest lane, by halves.
+#[inline(always)]
+fn lowest(lanes: [f64; WIDTH]) -> f64 {
+    let lower = |a: f64, b: f64| if b < a { b } else { a };
+    let four: [f64; WIDTH / 2] = std::array::from_fn(|l| lower(lanes[l], lanes[l + WIDTH / 2]));
+    lower(lower(four[0], four[2]), lower(four[1], four[3]))
 }
 
 dispatch! {

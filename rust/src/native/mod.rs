@@ -4,6 +4,7 @@
 //! that one thread reuses from minipatch to minipatch.
 
 pub mod distance;
+pub mod kmeans;
 pub mod lanes;
 pub mod linkage;
 
