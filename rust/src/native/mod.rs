@@ -7,6 +7,7 @@ pub mod distance;
 pub mod kmeans;
 pub mod lanes;
 pub mod linkage;
+pub mod spectral;
 
 use crate::error::Result;
 use crate::rng::Stream;
