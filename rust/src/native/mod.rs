@@ -3,8 +3,13 @@
 //! A method is one file. It implements [`Clusterer`] or [`Classifier`], whose sessions own the working memory
 //! that one thread reuses from minipatch to minipatch.
 
+pub mod distance;
 pub mod engine;
+pub mod kmeans;
+pub mod lanes;
+pub mod linkage;
 pub mod patch;
+pub mod spectral;
 
 use crate::error::Result;
 use crate::rng::Stream;

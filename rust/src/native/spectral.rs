@@ -1,0 +1,609 @@
+//! Spectral clustering: k-means on the lowest eigenvectors of a graph's Laplacian.
+//!
+//! Observations are the nodes of a graph with weights `W`, either of nearest neighbours (`a_ij = 1` when `j` is among the
+//! `n_neighbors` nearest of `i`, itself included; `W = (A + A^T) / 2`) or `w_ij = exp(-gamma |x_i - x_j|^2)`. With `d` the
+//! degrees, loops left out,
+//!
+//! ```text
+//! L = I - N,   N = D^-1/2 W D^-1/2,   L u = lambda u,   y = D^-1/2 u
+//! ```
+//!
+//! and each observation is placed at its entries of the `n_components` vectors `y` with the lowest `lambda`, where
+//! k-means finds the clusters (Shi and Malik 2000, *Normalized cuts and image segmentation*; von Luxburg 2007, *A
+//! tutorial on spectral clustering*). Results are equal in distribution to those of scikit-learn's
+//! `SpectralClustering(assign_labels="kmeans")`.
+//!
+//! # Eigenvectors
+//!
+//! The null space of `L` is known: one vector `sqrt(d)` on each connected component. A Lanczos recurrence on `N`, kept
+//! orthogonal to these and to itself, finds the others (Paige 1972; Parlett 1980, *The symmetric eigenvalue problem*), so
+//! that any number of components works. A single recurrence sees one vector of an eigenspace; a second is found only
+//! because rounding or a breakdown brings it in. Repeated eigenvalues above zero take a symmetry of the graph.
+//!
+//! Cost O(n^2 m) for distances, O(s (e + s n)) for `s` steps on a graph of `e` edges, with `s` of 40 to 150
+//! on the sizes of minipatches. Lanczos is our own because a dense decomposition computes all eigenvectors where ten
+//! are asked for: see the figures at [`Spectral`].
+
+use super::distance::{self, Form, Panels, WIDTH};
+use super::kmeans::KMeans;
+use super::{ClusterSession, Clusterer, Matrix, Values};
+use crate::error::{Error, Result};
+use crate::rng::Stream;
+use crate::simd::{self, Level};
+
+/// The weights of the graph.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Affinity {
+    /// Symmetrised nearest neighbours, each observation among its own.
+    NearestNeighbors {
+        /// Number of neighbours, the observation itself included.
+        n_neighbors: usize,
+    },
+    /// `exp(-gamma d^2)`.
+    Rbf {
+        /// Inverse squared width.
+        gamma: f64,
+    },
+}
+
+/// Spectral clustering with its parameters, named as scikit-learn names them; labels are assigned by k-means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spectral {
+    /// Number of clusters.
+    pub n_clusters: usize,
+    /// The weights of the graph.
+    pub affinity: Affinity,
+    /// Number of eigenvectors; `None` means `n_clusters`.
+    pub n_components: Option<usize>,
+    /// Number of runs of k-means.
+    pub n_init: usize,
+}
+
+impl Spectral {
+    /// scikit-learn's defaults, with the graph of ten nearest neighbours.
+    pub fn new(n_clusters: usize) -> Self {
+        let affinity = Affinity::NearestNeighbors { n_neighbors: 10 };
+        Spectral { n_clusters, affinity, n_components: None, n_init: 10 }
+    }
+
+    /// The embedding that k-means clusters: `n_components` numbers per observation, row-major.
+    pub fn embedding(&self, patch: Matrix<'_>, rng: &mut Stream) -> Result<Vec<f64>> {
+        let mut work = Work::default();
+        self.embed(&mut work, simd::level(), patch, rng)?;
+        Ok(work.embedding)
+    }
+
+    fn components(&self) -> usize {
+        self.n_components.unwrap_or(self.n_clusters)
+    }
+
+    fn embed(&self, work: &mut Work, level: Level, patch: Matrix<'_>, rng: &mut Stream) -> Result<()> {
+        let n = patch.rows;
+        if n < 1 || patch.columns < 1 {
+            return Err(Error::shape(
+                "the data",
+                format!("{n} rows and {} columns", patch.columns),
+                "at least 1 of each",
+            ));
+        }
+        let within = |what, value: usize| {
+            let expected = format!("1 to the number of observations, {n}");
+            if value < 1 || value > n { Err(Error::value(what, value, expected)) } else { Ok(()) }
+        };
+        within("n_clusters", self.n_clusters)?;
+        within("n_components", self.components())?;
+        match self.affinity {
+            Affinity::NearestNeighbors { n_neighbors } => within("n_neighbors", n_neighbors)?,
+            Affinity::Rbf { gamma } if !(gamma >= 0.0 && gamma.is_finite()) => {
+                return Err(Error::value("gamma", gamma, "a finite number of at least 0"));
+            }
+            Affinity::Rbf { .. } => {}
+        }
+        work.measure(level, patch)?;
+        match self.affinity {
+            Affinity::NearestNeighbors { n_neighbors } => work.neighbour_graph(n_neighbors),
+            Affinity::Rbf { gamma } => work.rbf_graph(gamma),
+        }
+        work.normalise();
+        work.lowest_eigenvectors(level, self.components(), rng);
+        work.place(self.components());
+        Ok(())
+    }
+}
+
+impl Clusterer for Spectral {
+    fn session(&self) -> Box<dyn ClusterSession + '_> {
+        let kmeans = KMeans { n_init: self.n_init, ..KMeans::new(self.n_clusters) };
+        Box::new(Session { params: self, work: Work::default(), kmeans })
+    }
+}
+
+struct Session<'a> {
+    params: &'a Spectral,
+    work: Work,
+    kmeans: KMeans,
+}
+
+impl ClusterSession for Session<'_> {
+    fn cluster(&mut self, patch: Matrix<'_>, rng: &mut Stream, labels: &mut [i32]) -> Result<()> {
+        self.params.embed(&mut self.work, simd::level(), patch, rng)?;
+        let columns = self.params.components();
+        let embedded = Matrix { values: Values::F64(&self.work.embedding), rows: patch.rows, columns };
+        self.kmeans.session().cluster(embedded, rng, labels)
+    }
+}
+
+/// Lanczos stops when the residuals of the wanted vectors are below this; k-means sees no difference.
+const TOLERANCE: f64 = 1e-9;
+
+/// Weights of `N` below this share of the largest eigenvalue, 1, connect nothing: the eigenvalue that they would split
+/// from zero is lost in rounding.
+const CONNECTED: f64 = f64::EPSILON;
+
+#[derive(Default)]
+struct Work {
+    n: usize,
+    /// Rows of vectors and of a dense graph are padded to whole lanes.
+    stride: usize,
+    centre: Vec<f64>,
+    panels: Panels<f64, WIDTH>,
+    norms: Vec<f64>,
+    /// Distances at first, then the weights of a dense graph.
+    square: Vec<f64>,
+    dense: bool,
+    /// Edges by rows: where a row starts, and the neighbour and weight of each edge.
+    starts: Vec<usize>,
+    neighbours: Vec<u32>,
+    weights: Vec<f64>,
+    /// For each observation, a bit set of its nearest neighbours.
+    chosen: Vec<u64>,
+    /// Square roots of the degrees, 1 for a node without edges.
+    roots: Vec<f64>,
+    /// Orthonormal vectors: those of the null space, then those of the recurrence.
+    basis: Vec<f64>,
+    vector: Vec<f64>,
+    coefficients: Vec<f64>,
+    diagonal: Vec<f64>,
+    off_diagonal: Vec<f64>,
+    /// The wanted eigenvectors of `L`, by rows.
+    found: Vec<f64>,
+    embedding: Vec<f64>,
+}
+
+impl Work {
+    fn measure(&mut self, level: Level, patch: Matrix<'_>) -> Result<()> {
+        distance::centre(patch, &mut self.centre);
+        self.panels.pack(patch, &self.centre);
+        self.panels.squared_norms(&mut self.norms);
+        if self.norms.iter().any(|norm| !(norm * 4.0).is_finite()) {
+            return Err(Error::value("the largest squared distance", "not finite", "finite"));
+        }
+        if distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.square) {
+            distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.square);
+        }
+        self.n = patch.rows;
+        self.stride = self.panels.padded();
+        Ok(())
+    }
+
+    /// Edges of the symmetrised graph of nearest neighbours; ties go to the observation itself, then the lowest index.
+    fn neighbour_graph(&mut self, n_neighbors: usize) {
+        let (n, words) = (self.n, self.n.div_ceil(64));
+        self.dense = false;
+        self.chosen.clear();
+        self.chosen.resize(n * words, 0);
+        let mut nearest: Vec<(f64, u32)> = Vec::with_capacity(n_neighbors + 1);
+        for i in 0..n {
+            let row = &self.square[i * self.stride..][..n];
+            nearest.clear();
+            nearest.push((-1.0, i as u32));
+            let mut worst = if n_neighbors > 1 { f64::INFINITY } else { -1.0 };
+            for (j, &distance) in row.iter().enumerate() {
+                if distance < worst && j != i {
+                    let at = nearest.partition_point(|&(other, _)| other <= distance);
+                    nearest.insert(at, (distance, j as u32));
+                    nearest.truncate(n_neighbors);
+                    if nearest.len() == n_neighbors {
+                        worst = nearest[n_neighbors - 1].0;
+                    }
+                }
+            }
+            for &(_, j) in &nearest {
+                self.chosen[i * words + j as usize / 64] |= 1 << (j % 64);
+            }
+        }
+        self.starts.clear();
+        self.neighbours.clear();
+        self.weights.clear();
+        let has = |i: usize, j: usize| (self.chosen[i * words + j / 64] >> (j % 64)) & 1;
+        // The transpose of the graph, so that a row's edges are found without looking at all pairs.
+        let mut chosen_by: Vec<Vec<u32>> = vec![Vec::new(); n];
+        for i in 0..n {
+            for_each_bit(&self.chosen[i * words..][..words], |j| chosen_by[j].push(i as u32));
+        }
+        for i in 0..n {
+            self.starts.push(self.neighbours.len());
+            for_each_bit(&self.chosen[i * words..][..words], |j| {
+                if j != i {
+                    self.neighbours.push(j as u32);
+                    self.weights.push(if has(j, i) == 1 { 1.0 } else { 0.5 });
+                }
+            });
+            for &j in &chosen_by[i] {
+                if has(i, j as usize) == 0 {
+                    self.neighbours.push(j);
+                    self.weights.push(0.5);
+                }
+            }
+        }
+        self.starts.push(self.neighbours.len());
+    }
+
+    fn rbf_graph(&mut self, gamma: f64) {
+        self.dense = true;
+        for i in 0..self.n {
+            let row = &mut self.square[i * self.stride..][..self.stride];
+            for value in &mut row[..self.n] {
+                *value = (-gamma * (*value * *value)).exp();
+            }
+            row[i] = 0.0;
+            row[self.n..].fill(0.0);
+        }
+    }
+
+    /// Divides each weight by the roots of both degrees.
+    fn normalise(&mut self) {
+        self.roots.clear();
+        for i in 0..self.n {
+            let degree: f64 = if self.dense {
+                self.square[i * self.stride..][..self.n].iter().sum()
+            } else {
+                self.weights[self.starts[i]..self.starts[i + 1]].iter().sum()
+            };
+            self.roots.push(if degree > 0.0 { degree.sqrt() } else { 1.0 });
+        }
+        for i in 0..self.n {
+            let root = self.roots[i];
+            if self.dense {
+                for (value, other) in self.square[i * self.stride..].iter_mut().zip(&self.roots) {
+                    *value = *value / root / other;
+                }
+            } else {
+                for e in self.starts[i]..self.starts[i + 1] {
+                    self.weights[e] = self.weights[e] / root / self.roots[self.neighbours[e] as usize];
+                }
+            }
+        }
+    }
+
+    /// Calls `visit` with the far end and the weight of each edge of node `i`.
+    fn edges(&self, i: usize, mut visit: impl FnMut(usize, f64)) {
+        if self.dense {
+            self.square[i * self.stride..][..self.n].iter().enumerate().for_each(|(j, &w)| visit(j, w));
+        } else {
+            (self.starts[i]..self.starts[i + 1])
+                .for_each(|e| visit(self.neighbours[e] as usize, self.weights[e]));
+        }
+    }
+
+    /// Appends to the basis the null vector of each component of more than one node; returns how many there are.
+    fn null_space(&mut self) -> usize {
+        let mut component = vec![u32::MAX; self.n];
+        let mut stack = Vec::new();
+        let mut count = 0;
+        for start in 0..self.n {
+            if component[start] != u32::MAX {
+                continue;
+            }
+            let at = self.basis.len();
+            self.basis.resize(at + self.stride, 0.0);
+            let (mut members, mut square) = (0, 0.0);
+            component[start] = count;
+            stack.push(start);
+            while let Some(i) = stack.pop() {
+                members += 1;
+                square += self.roots[i] * self.roots[i];
+                self.basis[at + i] = self.roots[i];
+                self.edges(i, |j, weight| {
+                    if weight > CONNECTED && component[j] == u32::MAX {
+                        component[j] = count;
+                        stack.push(j);
+                    }
+                });
+            }
+            if members > 1 {
+                let norm = square.sqrt();
+                self.basis[at..].iter_mut().for_each(|value| *value /= norm);
+                count += 1;
+            } else {
+                // A node without edges has eigenvalue 1, like the rest of the space.
+                self.basis.truncate(at);
+            }
+        }
+        count as usize
+    }
+
+    /// `vector = N * basis[at]`.
+    fn multiply(&mut self, level: Level, at: usize) {
+        let from = &self.basis[at * self.stride..][..self.stride];
+        self.vector.clear();
+        self.vector.resize(self.stride, 0.0);
+        if self.dense {
+            multiply_dense(level, &self.square[..self.n * self.stride], from, &mut self.vector);
+            return;
+        }
+        for i in 0..self.n {
+            let mut sum = 0.0;
+            for e in self.starts[i]..self.starts[i + 1] {
+                sum += self.weights[e] * from[self.neighbours[e] as usize];
+            }
+            self.vector[i] = sum;
+        }
+    }
+
+    /// Makes `vector` orthogonal to the basis, leaving in `coefficients` what was taken away.
+    fn orthogonalise(&mut self, level: Level) {
+        self.coefficients.clear();
+        self.coefficients.resize(self.basis.len() / self.stride, 0.0);
+        project(level, &self.basis, &mut self.vector, &mut self.coefficients);
+    }
+
+    /// Appends a random unit vector orthogonal to the basis.
+    fn push_random(&mut self, level: Level, rng: &mut Stream) {
+        loop {
+            self.vector.clear();
+            self.vector.extend((0..self.n).map(|_| 2.0 * rng.unit() - 1.0));
+            self.vector.resize(self.stride, 0.0);
+            // Twice, because the first leaves rounding errors relative to what it removes.
+            self.orthogonalise(level);
+            self.orthogonalise(level);
+            let norm = length(&self.vector);
+            if norm > 1e-6 {
+                self.basis.extend(self.vector.iter().map(|value| value / norm));
+                return;
+            }
+        }
+    }
+
+    /// Fills `found` with `wanted` orthonormal eigenvectors of the lowest eigenvalues of `L`.
+    fn lowest_eigenvectors(&mut self, level: Level, wanted: usize, rng: &mut Stream) {
+        self.basis.clear();
+        self.found.clear();
+        let null = self.null_space();
+        let stride = self.stride;
+        if null >= wanted {
+            // Any vectors of the null space are as good as any others: random ones, as an iterative solver gives.
+            for _ in 0..wanted {
+                self.vector.clear();
+                self.vector.resize(stride, 0.0);
+                for q in 0..null {
+                    let weight = normal(rng);
+                    let vector = &self.basis[q * stride..][..stride];
+                    self.vector.iter_mut().zip(vector).for_each(|(sum, value)| *sum += weight * value);
+                }
+                let mut coefficients = vec![0.0; self.found.len() / stride];
+                for _ in 0..2 {
+                    project(level, &self.found, &mut self.vector, &mut coefficients);
+                }
+                let norm = length(&self.vector);
+                self.found.extend(self.vector.iter().map(|value| value / norm));
+            }
+            return;
+        }
+        self.found.extend_from_slice(&self.basis);
+        let (wanted, space) = (wanted - null, self.n - null);
+        self.diagonal.clear();
+        self.off_diagonal.clear();
+        self.push_random(level, rng);
+        let mut check = (2 * wanted + 20).min(space);
+        loop {
+            let step = self.diagonal.len();
+            self.multiply(level, null + step);
+            self.orthogonalise(level);
+            self.diagonal.push(self.coefficients[null + step]);
+            let beta = length(&self.vector);
+            let steps = step + 1;
+            let broke = beta < 1e-12;
+            if steps == check || steps == space {
+                let mut vectors = Vec::new();
+                let (values, order) = tridiagonal(level, &self.diagonal, &self.off_diagonal, &mut vectors);
+                debug_assert!(values.len() == steps);
+                let settled = order[..wanted.min(steps)]
+                    .iter()
+                    .all(|&v| (beta * vectors[v * steps + steps - 1]).abs() < TOLERANCE);
+                if steps == space || (settled && !broke && steps >= wanted) {
+                    for &v in &order[..wanted] {
+                        let at = self.found.len();
+                        self.found.resize(at + stride, 0.0);
+                        for s in 0..steps {
+                            let weight = vectors[v * steps + s];
+                            let from = &self.basis[(null + s) * stride..][..stride];
+                            self.found[at..]
+                                .iter_mut()
+                                .zip(from)
+                                .for_each(|(sum, value)| *sum += weight * value);
+                        }
+                    }
+                    return;
+                }
+                check = (check + check / 3 + 1).min(space);
+            }
+            if broke {
+                // The recurrence has filled an invariant subspace: go on in another.
+                self.off_diagonal.push(0.0);
+                self.push_random(level, rng);
+            } else {
+                self.off_diagonal.push(beta);
+                self.basis.extend(self.vector.iter().map(|value| value / beta));
+            }
+        }
+    }
+
+    /// Divides each eigenvector by the roots of the degrees and fixes its sign: the entry of largest size is positive.
+    fn place(&mut self, components: usize) {
+        self.embedding.clear();
+        self.embedding.resize(self.n * components, 0.0);
+        for c in 0..components {
+            let vector = &self.found[c * self.stride..][..self.n];
+            let mut largest = 0.0f64;
+            for (value, root) in vector.iter().zip(&self.roots) {
+                let placed = value / root;
+                if placed.abs() > largest.abs() {
+                    largest = placed;
+                }
+            }
+            let sign = if largest < 0.0 { -1.0 } else { 1.0 };
+            for (i, (value, root)) in vector.iter().zip(&self.roots).enumerate() {
+                self.embedding[i * components + c] = sign * (value / root);
+            }
+        }
+    }
+}
+
+fn for_each_bit(words: &[u64], mut visit: impl FnMut(usize)) {
+    for (w, &word) in words.iter().enumerate() {
+        let mut rest = word;
+        while rest != 0 {
+            visit(w * 64 + rest.trailing_zeros() as usize);
+            rest &= rest - 1;
+        }
+    }
+}
+
+fn length(vector: &[f64]) -> f64 {
+    dot(vector, vector).sqrt()
+}
+
+/// A standard normal deviate (Box and Muller).
+fn normal(rng: &mut Stream) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.unit()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.unit()).cos()
+}
+
+/// Inner product in four vectors of partial sums; lengths are whole lanes.
+#[inline(always)]
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [[0.0; WIDTH]; 2];
+    let (a, b) = (a.as_chunks::<WIDTH>().0, b.as_chunks::<WIDTH>().0);
+    let mut pairs = a.chunks_exact(2).zip(b.chunks_exact(2));
+    for (a, b) in &mut pairs {
+        for l in 0..WIDTH {
+            sums[0][l] += a[0][l] * b[0][l];
+        }
+        for l in 0..WIDTH {
+            sums[1][l] += a[1][l] * b[1][l];
+        }
+    }
+    if a.len() % 2 == 1 {
+        let (a, b) = (&a[a.len() - 1], &b[b.len() - 1]);
+        for l in 0..WIDTH {
+            sums[0][l] += a[l] * b[l];
+        }
+    }
+    let mut total = 0.0;
+    for l in 0..WIDTH {
+        total += sums[0][l] + sums[1][l];
+    }
+    total
+}
+
+dispatch! {
+    fn multiply_dense(square: &[f64], from: &[f64], to: &mut [f64]) = multiply_dense_body
+}
+
+#[inline(always)]
+fn multiply_dense_body(square: &[f64], from: &[f64], to: &mut [f64]) {
+    for (row, to) in square.chunks_exact(from.len()).zip(to) {
+        *to = dot(row, from);
+    }
+}
+
+dispatch! {
+    /// Takes from `vector` its parts along the orthonormal rows of `basis` and writes their sizes (classical
+    /// Gram and Schmidt).
+    fn project(basis: &[f64], vector: &mut [f64], coefficients: &mut [f64]) = project_body
+}
+
+#[inline(always)]
+fn project_body(basis: &[f64], vector: &mut [f64], coefficients: &mut [f64]) {
+    for (row, coefficient) in basis.chunks_exact(vector.len()).zip(coefficients.iter_mut()) {
+        *coefficient = dot(row, vector);
+    }
+    for (row, &coefficient) in basis.chunks_exact(vector.len()).zip(coefficients.iter()) {
+        for (value, part) in vector.iter_mut().zip(row) {
+            *value -= coefficient * part;
+        }
+    }
+}
+
+dispatch! {
+    /// Eigenvalues of a symmetric tridiagonal matrix, its eigenvectors by rows, and their order, largest eigenvalue
+    /// first: implicit QL (Bowdler, Martin, Reinsch and Wilkinson 1968).
+    fn tridiagonal(diagonal: &[f64], off_diagonal: &[f64], vectors: &mut Vec<f64>) -> (Vec<f64>, Vec<usize>) = tridiagonal_body
+}
+
+#[inline(always)]
+fn tridiagonal_body(
+    diagonal: &[f64],
+    off_diagonal: &[f64],
+    vectors: &mut Vec<f64>,
+) -> (Vec<f64>, Vec<usize>) {
+    let n = diagonal.len();
+    let mut d = diagonal.to_vec();
+    let mut e = off_diagonal[..n - 1].to_vec();
+    e.push(0.0);
+    vectors.clear();
+    vectors.resize(n * n, 0.0);
+    for i in 0..n {
+        vectors[i * n + i] = 1.0;
+    }
+    for l in 0..n {
+        // A few iterations an eigenvalue are the rule; the bound only keeps the impossible from hanging.
+        for _ in 0..60 {
+            let split = (l..n - 1)
+                .find(|&i| e[i].abs() <= f64::EPSILON * (d[i].abs() + d[i + 1].abs()))
+                .unwrap_or(n - 1);
+            if split == l {
+                break;
+            }
+            let half = (d[l + 1] - d[l]) / (2.0 * e[l]);
+            let root = (half * half + 1.0).sqrt();
+            let mut g = d[split] - d[l] + e[l] / (half + root.copysign(half));
+            let (mut sine, mut cosine, mut p) = (1.0, 1.0, 0.0);
+            let mut deflated = false;
+            for i in (l..split).rev() {
+                let f = sine * e[i];
+                let b = cosine * e[i];
+                let r = (f * f + g * g).sqrt();
+                e[i + 1] = r;
+                if r == 0.0 {
+                    d[i + 1] -= p;
+                    e[split] = 0.0;
+                    deflated = true;
+                    break;
+                }
+                sine = f / r;
+                cosine = g / r;
+                g = d[i + 1] - p;
+                let r = (d[i] - g) * sine + 2.0 * cosine * b;
+                p = sine * r;
+                d[i + 1] = g + p;
+                g = cosine * r - b;
+                let (upper, lower) = vectors.split_at_mut((i + 1) * n);
+                for (a, b) in upper[i * n..].iter_mut().zip(&mut lower[..n]) {
+                    let (old_a, old_b) = (*a, *b);
+                    *b = sine * old_a + cosine * old_b;
+                    *a = cosine * old_a - sine * old_b;
+                }
+            }
+            if !deflated {
+                d[l] -= p;
+                e[l] = g;
+                e[split] = 0.0;
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&a, &b| d[b].total_cmp(&d[a]));
+    (d, order)
+}
