@@ -3,6 +3,12 @@
 //! A method is one file. It implements [`Clusterer`] or [`Classifier`], whose sessions own the working memory
 //! that one thread reuses from minipatch to minipatch.
 
+pub mod presorted;
+pub mod tree;
+
+mod grow;
+mod split;
+
 use crate::error::Result;
 use crate::rng::Stream;
 

@@ -1,0 +1,564 @@
+//! The search for one node's best split on one feature.
+//!
+//! With t_c the weight of class c in a node of total weight n, and l_c what lies on one side (weight m) of a
+//! candidate threshold, Gini's impurity asks for the largest
+//!
+//! ```text
+//! gain = A / m + (T - 2 B + A) / (n - m),    A = sum l_c^2,  B = sum t_c l_c,  T = sum t_c^2.
+//! ```
+//!
+//! When a row of class c and weight w changes sides, A grows by w (2 l_c + w) and B by w t_c: two integers,
+//! exact whatever the order, that are kept side by side in one word together with the state (2 l_c, t_c) of
+//! the class, so that a row costs one load, two additions and two stores. The rows at the feature's mode are
+//! never visited: the orders below and above it are scanned from their outer ends, each as "one side".
+//!
+//! Gains are then screened in single precision, 16 candidates at a time. The few that come within rounding of
+//! the best so far are decided by scikit-learn's own formula in double precision, so that the chosen split is
+//! the one that it chooses, to the last bit.
+//!
+//! The entropy is handled alike, with sums of c log2 c from a table in place of A, one row at a time.
+
+use std::ops::{Add, AddAssign};
+
+/// How many candidates are screened together.
+pub(crate) const LANES: usize = 16;
+
+/// How far the screened gain may lie below the best and still be decided exactly, relative to the best: eight
+/// times the rounding error of the six single-precision operations that make it.
+const SCREEN: f32 = 4e-6;
+
+/// Two values nearer than this are one value (scikit-learn's `FEATURE_THRESHOLD`).
+const NEAR: f32 = 1e-7;
+
+/// What nodes minimise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Criterion {
+    /// `1 - sum p_c^2`.
+    Gini,
+    /// `- sum p_c log2 p_c`, also called log-loss.
+    Entropy,
+}
+
+impl Criterion {
+    /// The impurity of class weights that add up to `weight`, as scikit-learn rounds it.
+    pub(crate) fn impurity(self, counts: &[u32], weight: u32) -> f64 {
+        let weight = f64::from(weight);
+        match self {
+            Criterion::Gini => {
+                let squares: f64 = counts.iter().map(|&c| f64::from(c) * f64::from(c)).sum();
+                1.0 - squares / (weight * weight)
+            }
+            Criterion::Entropy => {
+                let mut sum = 0.0;
+                for &c in counts.iter().filter(|&&c| c > 0) {
+                    let p = f64::from(c) / weight;
+                    sum -= p * (p.ln() / std::f64::consts::LN_2);
+                }
+                sum
+            }
+        }
+    }
+}
+
+/// A row and the rank of its value among the node's rows, in one word. Ranks tell equal from different
+/// values of neighbours in an order and mean nothing else.
+pub(crate) trait Key: Copy + Default + 'static {
+    /// The pair (A, B) or (2 l_c, t_c) in one word.
+    type Pair: Pair;
+    /// Packs a rank and a row of the minipatch.
+    fn new(rank: u32, row: u32) -> Self;
+    /// The row of the minipatch.
+    fn row(self) -> usize;
+    /// The rank.
+    fn rank(self) -> u32;
+}
+
+/// Two counters in one word that are added and scaled together.
+pub(crate) trait Pair: Copy + Default + std::fmt::Debug + Add<Output = Self> + AddAssign + 'static {
+    /// `first` in the low half and `second` in the high half.
+    fn new(first: u64, second: u64) -> Self;
+    /// Both counters times `factor`.
+    fn scaled(self, factor: u32) -> Self;
+    /// A, and `T - 2 B + A`, as single precision.
+    fn sides(self, squares: u64) -> (f32, f32);
+    /// A, and `T - 2 B + A`, exactly.
+    fn exact_sides(self, squares: u64) -> (f64, f64);
+}
+
+/// Narrow keys hold minipatches of up to this many rows: the square fits a signed 32-bit integer.
+pub(crate) const NARROW_ROWS: usize = 46_340;
+
+impl Key for u32 {
+    type Pair = u64;
+    #[inline(always)]
+    fn new(rank: u32, row: u32) -> Self {
+        rank << 16 | row
+    }
+    #[inline(always)]
+    fn row(self) -> usize {
+        (self & 0xffff) as usize
+    }
+    #[inline(always)]
+    fn rank(self) -> u32 {
+        self >> 16
+    }
+}
+
+impl Pair for u64 {
+    #[inline(always)]
+    fn new(first: u64, second: u64) -> Self {
+        second << 32 | first
+    }
+    #[inline(always)]
+    fn scaled(self, factor: u32) -> Self {
+        self.wrapping_mul(u64::from(factor))
+    }
+    #[inline(always)]
+    fn sides(self, squares: u64) -> (f32, f32) {
+        let (a, b) = (self as i32, (self >> 32) as i32);
+        (a as f32, (squares as i32).wrapping_add(a).wrapping_sub(b.wrapping_mul(2)) as f32)
+    }
+    #[inline(always)]
+    fn exact_sides(self, squares: u64) -> (f64, f64) {
+        let (a, b) = (self & 0xffff_ffff, self >> 32);
+        (a as f64, (squares + a - 2 * b) as f64)
+    }
+}
+
+impl Key for u64 {
+    type Pair = u128;
+    #[inline(always)]
+    fn new(rank: u32, row: u32) -> Self {
+        u64::from(rank) << 32 | u64::from(row)
+    }
+    #[inline(always)]
+    fn row(self) -> usize {
+        (self & 0xffff_ffff) as usize
+    }
+    #[inline(always)]
+    fn rank(self) -> u32 {
+        (self >> 32) as u32
+    }
+}
+
+impl Pair for u128 {
+    #[inline(always)]
+    fn new(first: u64, second: u64) -> Self {
+        u128::from(second) << 64 | u128::from(first)
+    }
+    #[inline(always)]
+    fn scaled(self, factor: u32) -> Self {
+        self.wrapping_mul(u128::from(factor))
+    }
+    #[inline(always)]
+    fn sides(self, squares: u64) -> (f32, f32) {
+        let (a, b) = (self as u64, (self >> 64) as u64);
+        (a as f32, squares.wrapping_add(a).wrapping_sub(b.wrapping_mul(2)) as f32)
+    }
+    #[inline(always)]
+    fn exact_sides(self, squares: u64) -> (f64, f64) {
+        let (a, b) = (self as u64, (self >> 64) as u64);
+        (a as f64, (squares + a - 2 * b) as f64)
+    }
+}
+
+/// Whether rows count once or by weights.
+pub(crate) trait Weighting: 'static {
+    /// Whether every weight is one.
+    const UNIT: bool;
+}
+
+/// Every row counts once.
+pub(crate) struct Unit;
+impl Weighting for Unit {
+    const UNIT: bool = true;
+}
+
+/// Rows count as often as a bootstrap drew them.
+pub(crate) struct Counted;
+impl Weighting for Counted {
+    const UNIT: bool = false;
+}
+
+/// A node whose best split is sought.
+pub(crate) struct Node<'a> {
+    /// Class code of every row of the minipatch.
+    pub codes: &'a [u32],
+    /// Weight of every row of the minipatch; empty when all are one.
+    pub weights: &'a [u32],
+    /// Weight of each class in the node.
+    pub totals: &'a [u32],
+    /// Sum of `totals`.
+    pub weight: u32,
+    /// Sum of the squares of `totals`.
+    pub squares: u64,
+    /// Number of rows in the node.
+    pub size: usize,
+    /// Fewest rows that a child may have.
+    pub min_leaf: usize,
+}
+
+/// One feature's rows in a node.
+pub(crate) struct Feature<'a, K> {
+    /// Its column in the minipatch.
+    pub column: usize,
+    /// The rows below the mode, ascending.
+    pub low: &'a [K],
+    /// The rows above the mode, descending.
+    pub high: &'a [K],
+    /// The mode.
+    pub mode: f32,
+    /// All the data's values of the feature.
+    pub values: &'a [f32],
+    /// The data's row of each row of the minipatch.
+    pub rows: &'a [u32],
+}
+
+impl<K: Key> Feature<'_, K> {
+    #[inline(always)]
+    fn value(&self, key: K) -> f32 {
+        self.values[self.rows[key.row()] as usize]
+    }
+
+    /// The values on either side of the candidate that puts `keys[..=i]` of `low` (or of `high`) on one side.
+    #[inline(always)]
+    fn around(&self, above: bool, i: usize, size: usize) -> (f32, f32) {
+        let (near, far) = if above { (self.high, self.low) } else { (self.low, self.high) };
+        let outer = self.value(near[i]);
+        let inner = if i + 1 < near.len() {
+            self.value(near[i + 1])
+        } else if near.len() + far.len() < size {
+            self.mode
+        } else {
+            self.value(far[far.len() - 1])
+        };
+        if above { (inner, outer) } else { (outer, inner) }
+    }
+
+    /// Whether all values of a node of `size` rows are one value, as scikit-learn sees it.
+    #[inline(always)]
+    pub(crate) fn is_constant(&self, size: usize) -> bool {
+        if self.low.is_empty() && self.high.is_empty() {
+            return true;
+        }
+        let at_mode = self.low.len() + self.high.len() < size;
+        let lowest = match self.low.first() {
+            Some(&key) => self.value(key),
+            None if at_mode => self.mode,
+            None => self.value(self.high[self.high.len() - 1]),
+        };
+        let highest = match self.high.first() {
+            Some(&key) => self.value(key),
+            None if at_mode => self.mode,
+            None => self.value(self.low[self.low.len() - 1]),
+        };
+        is_near(lowest, highest)
+    }
+}
+
+/// Whether two values, the lower first, are too near to be split.
+#[inline(always)]
+pub(crate) fn is_near(low: f32, high: f32) -> bool {
+    high <= low + NEAR
+}
+
+/// The best split so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Best {
+    /// scikit-learn's `proxy_impurity_improvement`: minus the children's weighted impurities.
+    pub proxy: f64,
+    /// Screened gains below this cannot win.
+    bound: f32,
+    /// The column in the minipatch.
+    pub column: usize,
+    /// Rows with a value up to this go left.
+    pub threshold: f64,
+}
+
+impl Best {
+    /// Nothing found yet.
+    pub(crate) const NONE: Best =
+        Best { proxy: f64::NEG_INFINITY, bound: f32::NEG_INFINITY, column: usize::MAX, threshold: 0.0 };
+
+    /// Whether a split was found.
+    pub(crate) fn found(&self) -> bool {
+        self.column != usize::MAX
+    }
+
+    /// Takes a split that was decided without screening.
+    pub(crate) fn offer(&mut self, proxy: f64, column: usize, threshold: f64) {
+        if proxy > self.proxy {
+            *self = Best { proxy, column, threshold, ..*self };
+        }
+    }
+}
+
+/// Working memory of a search.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers<P> {
+    /// (A, B) after each row.
+    sums: Vec<P>,
+    /// Weight of the rows so far, after each row.
+    moved: Vec<u32>,
+    /// (2 l_c, t_c) before the first row, per class.
+    fresh: Vec<P>,
+    /// (2 l_c, t_c) per class.
+    state: Vec<P>,
+    /// 1 / m after each row, when every weight is one.
+    near: Vec<f32>,
+    /// 1 / (n - m) after each row, when every weight is one.
+    far: Vec<f32>,
+    /// c log2 c.
+    table: Vec<f64>,
+    /// Class weights on either side, for the entropy.
+    sides: [Vec<u32>; 2],
+}
+
+impl<P: Pair> Buffers<P> {
+    /// Prepares for the features of one node.
+    #[inline(always)]
+    pub(crate) fn prepare<W: Weighting>(&mut self, node: &Node<'_>, criterion: Criterion) {
+        let padded = node.size + LANES;
+        if self.sums.len() < padded {
+            self.sums.resize(padded, P::default());
+            self.moved.resize(padded, 0);
+        }
+        self.fresh.clear();
+        self.fresh.extend(node.totals.iter().map(|&t| P::new(0, u64::from(t))));
+        self.state.clone_from(&self.fresh);
+        if W::UNIT && criterion == Criterion::Gini {
+            self.near.clear();
+            self.near.extend((0..padded).map(|i| 1.0 / (i + 1) as f32));
+            self.far.clear();
+            self.far.extend((0..padded).map(|i| 1.0 / (node.size as f32 - (i + 1) as f32)));
+        }
+        if criterion == Criterion::Entropy {
+            for c in self.table.len()..=node.weight as usize {
+                self.table.push(if c == 0 { 0.0 } else { c as f64 * (c as f64).log2() });
+            }
+        }
+    }
+}
+
+/// Looks for a better split than `best` among the thresholds of one feature.
+///
+/// Among equally good thresholds of the feature the lowest wins, and it must be strictly better than what
+/// came before: scikit-learn's rule for features visited one after the other.
+#[inline(always)]
+pub(crate) fn search<K: Key, W: Weighting>(
+    node: &Node<'_>,
+    feature: &Feature<'_, K>,
+    criterion: Criterion,
+    buffers: &mut Buffers<K::Pair>,
+    best: &mut Best,
+) {
+    match criterion {
+        Criterion::Gini => {
+            gini_side::<K, W>(node, feature, false, buffers, best);
+            gini_side::<K, W>(node, feature, true, buffers, best);
+        }
+        Criterion::Entropy => {
+            entropy_side::<K, W>(node, feature, false, buffers, best);
+            entropy_side::<K, W>(node, feature, true, buffers, best);
+        }
+    }
+}
+
+/// The range of positions whose two sides have at least `min_leaf` rows each.
+#[inline(always)]
+fn allowed(node: &Node<'_>, len: usize) -> (usize, usize) {
+    (node.min_leaf - 1, len.min(node.size.saturating_sub(node.min_leaf)))
+}
+
+#[inline(always)]
+fn gini_side<K: Key, W: Weighting>(
+    node: &Node<'_>,
+    feature: &Feature<'_, K>,
+    above: bool,
+    buffers: &mut Buffers<K::Pair>,
+    best: &mut Best,
+) {
+    let keys = if above { feature.high } else { feature.low };
+    let (first, stop) = allowed(node, keys.len());
+    if first >= stop {
+        return;
+    }
+    accumulate::<K, W>(node, &keys[..stop], buffers);
+    let mut mine = false;
+    let mut base = first;
+    // The last row of the side is always followed by another value; the others are compared with the next.
+    let compared = stop.min(keys.len() - 1);
+    while base < compared {
+        let gains = screen::<K, W>(node, &keys[base..], base, buffers);
+        let live = LANES.min(compared - base);
+        let mut any = false;
+        for (lane, &gain) in gains.iter().enumerate() {
+            any |= (gain >= best.bound) & (lane < live);
+        }
+        if any {
+            for (lane, &gain) in gains.iter().enumerate().take(live) {
+                let i = base + lane;
+                if gain >= best.bound && keys[i].rank() != keys[i + 1].rank() {
+                    decide_gini::<K, W>(node, feature, above, i, buffers, best, &mut mine);
+                }
+            }
+        }
+        base += LANES;
+    }
+    if stop == keys.len() {
+        decide_gini::<K, W>(node, feature, above, stop - 1, buffers, best, &mut mine);
+    }
+}
+
+/// Fills `sums` (and `moved`) with the state after each of `keys`.
+#[inline(always)]
+fn accumulate<K: Key, W: Weighting>(node: &Node<'_>, keys: &[K], buffers: &mut Buffers<K::Pair>) {
+    let Buffers { sums, moved, fresh, state, .. } = buffers;
+    state.copy_from_slice(fresh);
+    let mut sum = K::Pair::default();
+    if W::UNIT {
+        for (key, out) in keys.iter().zip(sums.iter_mut()) {
+            let state = &mut state[node.codes[key.row()] as usize];
+            sum += *state + K::Pair::new(1, 0);
+            *state += K::Pair::new(2, 0);
+            *out = sum;
+        }
+    } else {
+        let mut weight = 0;
+        for ((key, out), total) in keys.iter().zip(sums.iter_mut()).zip(moved.iter_mut()) {
+            let w = node.weights[key.row()];
+            let state = &mut state[node.codes[key.row()] as usize];
+            sum += state.scaled(w) + K::Pair::new(u64::from(w) * u64::from(w), 0);
+            *state += K::Pair::new(2 * u64::from(w), 0);
+            weight += w;
+            *out = sum;
+            *total = weight;
+        }
+    }
+}
+
+/// The gains of the candidates from position `base` on; nonsense beyond the end and between equal values.
+#[inline(always)]
+fn screen<K: Key, W: Weighting>(
+    node: &Node<'_>,
+    keys: &[K],
+    base: usize,
+    buffers: &Buffers<K::Pair>,
+) -> [f32; LANES] {
+    let mut gains = [0f32; LANES];
+    let sums: &[K::Pair; LANES] = buffers.sums[base..base + LANES].try_into().expect("padded");
+    if W::UNIT {
+        let near: &[f32; LANES] = buffers.near[base..base + LANES].try_into().expect("padded");
+        let far: &[f32; LANES] = buffers.far[base..base + LANES].try_into().expect("padded");
+        for lane in 0..LANES {
+            let (a, rest) = sums[lane].sides(node.squares);
+            gains[lane] = a * near[lane] + rest * far[lane];
+        }
+    } else {
+        let moved: &[u32; LANES] = buffers.moved[base..base + LANES].try_into().expect("padded");
+        let weight = node.weight as i32;
+        for lane in 0..LANES {
+            let (a, rest) = sums[lane].sides(node.squares);
+            let m = moved[lane] as i32;
+            gains[lane] = a / m as f32 + rest / weight.wrapping_sub(m) as f32;
+        }
+    }
+    // Neighbours with equal values are no candidates.
+    if let Some(keys) = keys.first_chunk::<{ LANES + 1 }>() {
+        for lane in 0..LANES {
+            gains[lane] =
+                if keys[lane].rank() != keys[lane + 1].rank() { gains[lane] } else { f32::NEG_INFINITY };
+        }
+    }
+    gains
+}
+
+/// Decides one candidate in double precision.
+#[inline(never)]
+fn decide_gini<K: Key, W: Weighting>(
+    node: &Node<'_>,
+    feature: &Feature<'_, K>,
+    above: bool,
+    i: usize,
+    buffers: &Buffers<K::Pair>,
+    best: &mut Best,
+    mine: &mut bool,
+) {
+    let near_weight = f64::from(if W::UNIT { i as u32 + 1 } else { buffers.moved[i] });
+    let far_weight = f64::from(node.weight) - near_weight;
+    let (near, far) = buffers.sums[i].exact_sides(node.squares);
+    let near_impurity = 1.0 - near / (near_weight * near_weight);
+    let far_impurity = 1.0 - far / (far_weight * far_weight);
+    let proxy = -near_weight * near_impurity - far_weight * far_impurity;
+    if accept(node, feature, above, i, proxy, best, mine) {
+        best.bound = (near / near_weight + far / far_weight) as f32 * (1.0 - SCREEN);
+    }
+}
+
+/// Takes a candidate if it is better than the best: strictly, unless the best is a higher threshold of the
+/// same feature found in this same scan from above.
+#[inline(always)]
+fn accept<K: Key>(
+    node: &Node<'_>,
+    feature: &Feature<'_, K>,
+    above: bool,
+    i: usize,
+    proxy: f64,
+    best: &mut Best,
+    mine: &mut bool,
+) -> bool {
+    if !(proxy > best.proxy || above && *mine && proxy == best.proxy) {
+        return false;
+    }
+    let (low, high) = feature.around(above, i, node.size);
+    if is_near(low, high) {
+        return false;
+    }
+    *mine = true;
+    best.proxy = proxy;
+    best.column = feature.column;
+    // Halves first, as scikit-learn does; exact in double precision, so always strictly between the two.
+    best.threshold = f64::from(low) / 2.0 + f64::from(high) / 2.0;
+    true
+}
+
+#[inline(always)]
+fn entropy_side<K: Key, W: Weighting>(
+    node: &Node<'_>,
+    feature: &Feature<'_, K>,
+    above: bool,
+    buffers: &mut Buffers<K::Pair>,
+    best: &mut Best,
+) {
+    let keys = if above { feature.high } else { feature.low };
+    let (first, stop) = allowed(node, keys.len());
+    let Buffers { table, sides: [near, far], .. } = buffers;
+    near.clear();
+    near.resize(node.totals.len(), 0);
+    far.clear();
+    far.extend_from_slice(node.totals);
+    let (mut near_sum, mut weight, mut mine) = (0.0, 0, false);
+    let mut far_sum: f64 = far.iter().map(|&c| table[c as usize]).sum();
+    // Rounding of the running sums: a few units in the last place of the largest of them, per row.
+    let slack = 1e-12 * (1.0 + table[node.weight as usize]);
+    for (i, key) in keys.iter().enumerate().take(stop) {
+        let w = if W::UNIT { 1 } else { node.weights[key.row()] };
+        let c = node.codes[key.row()] as usize;
+        near_sum += table[(near[c] + w) as usize] - table[near[c] as usize];
+        far_sum += table[(far[c] - w) as usize] - table[far[c] as usize];
+        near[c] += w;
+        far[c] -= w;
+        weight += w;
+        if i < first || i + 1 < keys.len() && key.rank() == keys[i + 1].rank() {
+            continue;
+        }
+        let rest = node.weight - weight;
+        let proxy = near_sum - table[weight as usize] + far_sum - table[rest as usize];
+        if proxy >= best.proxy - slack {
+            let side = |counts: &[u32], n: u32| f64::from(n) * Criterion::Entropy.impurity(counts, n);
+            let (right, left) =
+                if above { (side(near, weight), side(far, rest)) } else { (side(far, rest), side(near, weight)) };
+            accept(node, feature, above, i, -right - left, best, &mut mine);
+        }
+    }
+}
