@@ -12,21 +12,21 @@
 //! children are pure, which nothing can better. That is scikit-learn's rule, in which the first of several
 //! equally good features wins.
 
-use super::presorted::{Presorted, ordered_bits, unpack};
 use super::Task;
-use super::split::{Best, Buffers, Counted, Feature, Key, Node, Unit, Weighting, is_near, search};
+use super::presorted::{Presorted, ordered_bits, unpack};
+use super::split::{BATCH, Best, Buffers, Counted, Feature, Key, Node, Unit, Weighting, is_near, search};
 use super::tree::{Splitter, Tree, TreeParameters};
 use crate::rng::Stream;
 use crate::simd::Level;
 
 /// Nodes of up to this many rows sort a feature's rows when they look at it.
-const SMALL: usize = 12;
+const SMALL: usize = 3;
 
 /// A row of the data that is not in the minipatch.
 const ABSENT: u32 = u32::MAX;
 
 /// One feature's place among the keys: `low` rows below the mode, then `high` rows above it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Segment {
     column: u32,
     low: u32,
@@ -271,7 +271,8 @@ impl<K: Key> Grower<K> {
         }
         self.segments.clear();
         self.segments.extend_from_slice(&patch.segments);
-        let sorted = parameters.uses_orders() && parameters.visits(patch.columns.len()) == patch.columns.len();
+        let sorted =
+            parameters.uses_orders() && parameters.visits(patch.columns.len()) == patch.columns.len();
         if sorted {
             self.copy_orders(&ground);
         }
@@ -294,7 +295,8 @@ impl<K: Key> Grower<K> {
         while let Some(node) = self.pending.pop() {
             self.segments.truncate(node.top);
             ground.count(&self.rows[node.start..node.end], &mut self.totals[0]);
-            let index = tree.add(&node.parent, node.end - node.start, node.impurity, &self.totals[0], &patch.present);
+            let index =
+                tree.add(&node.parent, node.end - node.start, node.impurity, &self.totals[0], &patch.present);
             if !node.leaf {
                 self.split(&ground, &node, index, rng, tree);
             }
@@ -341,7 +343,14 @@ impl<K: Key> Grower<K> {
     }
 
     /// Splits a node of the tree if a split is to be found, and queues its children.
-    fn split(&mut self, ground: &Ground<'_, K>, node: &Pending, index: usize, rng: &mut Stream, tree: &mut Tree) {
+    fn split(
+        &mut self,
+        ground: &Ground<'_, K>,
+        node: &Pending,
+        index: usize,
+        rng: &mut Stream,
+        tree: &mut Tree,
+    ) {
         let best = self.find(ground, node, rng);
         if !best.found() {
             return;
@@ -351,7 +360,9 @@ impl<K: Key> Grower<K> {
         let left = Pending { end: middle, parent: Some((index, true)), ..child };
         let right = Pending { start: middle, parent: Some((index, false)), ..child };
         let (mut left, mut right) = (self.settle(ground, 1, left), self.settle(ground, 2, right));
-        if self.improvement(ground, node, &left, &right) + f64::EPSILON < ground.parameters.min_impurity_decrease {
+        if self.improvement(ground, node, &left, &right) + f64::EPSILON
+            < ground.parameters.min_impurity_decrease
+        {
             return;
         }
         tree.split(index, best.column, best.threshold);
@@ -445,7 +456,12 @@ impl<K: Key> Grower<K> {
                 rights[side] = moved - moved_before;
             }
             self.keys[kept..next].copy_from_slice(&self.right_keys[..moved]);
-            let child = |start, [low, high]: [usize; 2]| Segment { start, low: low as u32, high: high as u32, ..segment };
+            let child = |start, [low, high]: [usize; 2]| Segment {
+                start,
+                low: low as u32,
+                high: high as u32,
+                ..segment
+            };
             if left.sorted && self.varies(segment.start, lefts, left.end - left.start) {
                 self.left_segments.push(child(segment.start, lefts));
             }
@@ -501,45 +517,48 @@ fn visit<K: Key, W: Weighting>(
     rng: &mut Stream,
 ) -> Best {
     let parameters = ground.parameters;
-    let criterion = parameters.criterion;
     let most = parameters.visits(ground.patch.columns.len());
     let mut best = Best::NONE;
-    let mut any_varies = false;
+    let (mut visited, mut any_varies) = (0, false);
     let random = parameters.splitter == Splitter::Random;
     if !random {
-        lookup.buffers.prepare::<W>(node, criterion);
+        lookup.buffers.prepare::<W>(node, parameters.criterion);
         if keys.is_none() {
             rows.iter().for_each(|&row| lookup.member[row as usize] = 1);
         }
     }
-    for visited in 0..features.len() {
-        if visited >= most && any_varies {
-            break;
-        }
-        features.swap(visited, visited + rng.below(features.len() - visited));
-        let segment = features[visited];
-        let values = ground.values(segment.column);
-        if random {
-            any_varies |= try_random_threshold::<K, W>(ground, node, rows, segment.column, lookup, rng, &mut best);
+    while visited < features.len() && !(visited >= most && any_varies) && !best.is_perfect() {
+        let count = if random {
+            1
         } else {
-            let mode = ground.presorted.mode(ground.patch.columns[segment.column as usize] as usize);
-            let (low, high) = match keys {
-                Some(keys) => segment.of(keys),
-                None => {
-                    let lows = rows_in_order(ground, rows, segment, mode, lookup);
-                    lookup.keys.split_at(lows)
-                }
-            };
-            let column = segment.column as usize;
-            let feature = Feature { column, low, high, mode, values, rows: &ground.patch.rows };
-            // Only a limited visit must know about features without a search.
-            any_varies |= most < features.len() && !any_varies && !feature.is_constant(node.size);
-            search::<K, W>(node, &feature, criterion, &mut lookup.buffers, &mut best);
+            most.saturating_sub(visited).clamp(1, BATCH).min(features.len() - visited)
+        };
+        lookup.keys.clear();
+        let mut batch = [Segment::default(); BATCH];
+        for item in &mut batch[..count] {
+            features.swap(visited, visited + rng.below(features.len() - visited));
+            *item = features[visited];
+            visited += 1;
+            if keys.is_none() && !random {
+                *item = rows_in_order(ground, rows, *item, lookup);
+            }
         }
-        // Two pure children; no later feature is strictly better.
-        if best.proxy >= 0.0 {
-            break;
+        if random {
+            any_varies |=
+                try_random_threshold::<K, W>(ground, node, rows, batch[0].column, lookup, rng, &mut best);
+            continue;
         }
+        let keys = keys.unwrap_or(&lookup.keys);
+        let look_at = batch.map(|item| {
+            let (low, high) = item.of(keys);
+            let column = item.column as usize;
+            let mode = ground.presorted.mode(ground.patch.columns[column] as usize);
+            Feature { column, low, high, mode, values: ground.values(item.column), rows: &ground.patch.rows }
+        });
+        let look_at = &look_at[..count];
+        // Only a limited visit must know that a feature varies before it is over.
+        any_varies |= most < features.len() && look_at.iter().any(|feature| !feature.is_constant(node.size));
+        search::<K, W>(node, look_at, parameters.criterion, &mut lookup.buffers, &mut best);
     }
     if !random && keys.is_none() {
         rows.iter().for_each(|&row| lookup.member[row as usize] = 0);
@@ -547,57 +566,53 @@ fn visit<K: Key, W: Weighting>(
     best
 }
 
-/// Puts the rows of a node in the order of a feature into `lookup.keys`: those below the mode ascending, whose
-/// number is returned, then those above it descending.
+/// Appends the rows of a node in the order of a feature to `lookup.keys`, and says where.
 #[inline(always)]
 fn rows_in_order<K: Key>(
     ground: &Ground<'_, K>,
     rows: &[u32],
     segment: Segment,
-    mode: f32,
     lookup: &mut Lookup<K>,
-) -> usize {
+) -> Segment {
     let patch = ground.patch;
+    let Lookup { keys, sorting, member, .. } = lookup;
+    let start = keys.len();
+    let (low, high) = segment.of(&patch.keys);
     // A sort of n rows costs about as much as a filter of FILTERED n.
     const FILTERED: usize = 6;
-    let Lookup { keys, sorting, member, .. } = lookup;
-    let (low, high) = segment.of(&patch.keys);
-    if rows.len() > SMALL && low.len() + high.len() <= FILTERED * rows.len() {
-        keys.clear();
-        keys.resize(low.len() + high.len() + 1, K::default());
-        let mut end = 0;
+    if low.len() + high.len() <= FILTERED * rows.len() {
+        keys.resize(start + low.len() + high.len() + 1, K::default());
+        let mut end = start;
         let mut keep = |items: &[K]| {
+            let begin = end;
             for &key in items {
                 keys[end] = key;
                 end += usize::from(member[key.row()]);
             }
-            end
+            (end - begin) as u32
         };
-        let lows = keep(low);
-        let all = keep(high);
-        keys.truncate(all);
-        return lows;
+        let (low, high) = (keep(low), keep(high));
+        keys.truncate(end);
+        return Segment { start, low, high, ..segment };
     }
     let values = ground.values(segment.column);
-    let mode_bits = u64::from(ordered_bits(mode));
+    let mode = ordered_bits(ground.presorted.mode(patch.columns[segment.column as usize] as usize));
     sorting.clear();
     for &row in rows {
-        let bits = u64::from(ordered_bits(values[patch.rows[row as usize] as usize]));
-        if bits != mode_bits {
-            sorting.push(bits << 32 | u64::from(row));
+        let bits = ordered_bits(values[patch.rows[row as usize] as usize]);
+        if bits != mode {
+            sorting.push(u64::from(bits) << 32 | u64::from(row));
         }
     }
     sorting.sort_unstable();
-    let lows = sorting.partition_point(|&item| item >> 32 < mode_bits);
-    keys.clear();
-    let (mut rank, mut last) = (0, mode_bits);
-    let low = sorting[..lows].iter();
-    for &item in low.chain(sorting[lows..].iter().rev()) {
+    let lows = sorting.partition_point(|&item| item >> 32 < u64::from(mode));
+    let (mut rank, mut last) = (0, u64::from(mode));
+    for &item in sorting[..lows].iter().chain(sorting[lows..].iter().rev()) {
         rank += u32::from(item >> 32 != last);
         last = item >> 32;
         keys.push(K::new(rank, item as u32));
     }
-    lows
+    Segment { start, low: lows as u32, high: (sorting.len() - lows) as u32, ..segment }
 }
 
 /// Offers one threshold, uniform between the least and the greatest value; whether the feature varies.
@@ -638,14 +653,16 @@ fn try_random_threshold<K: Key, W: Weighting>(
     for (&row, &value) in rows.iter().zip(values.iter()) {
         let goes = u32::from(value <= limit);
         n_left += goes as usize;
-        left[node.codes[row as usize] as usize] += if W::UNIT { goes } else { goes * node.weights[row as usize] };
+        left[node.codes[row as usize] as usize] +=
+            if W::UNIT { goes } else { goes * node.weights[row as usize] };
     }
     if n_left >= node.min_leaf && rows.len() - n_left >= node.min_leaf {
         right.clear();
         right.extend(node.totals.iter().zip(left.iter()).map(|(total, left)| total - left));
         let left_weight: u32 = left.iter().sum();
         let right_weight = node.weight - left_weight;
-        let impurity = |counts: &[u32], weight| f64::from(weight) * ground.parameters.criterion.impurity(counts, weight);
+        let impurity =
+            |counts: &[u32], weight| f64::from(weight) * ground.parameters.criterion.impurity(counts, weight);
         let proxy = -impurity(right, right_weight) - impurity(left, left_weight);
         best.offer(proxy, column as usize, threshold);
     }

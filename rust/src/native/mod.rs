@@ -3,6 +3,9 @@
 //! A method is one file. It implements [`Clusterer`] or [`Classifier`], whose sessions own the working memory
 //! that one thread reuses from minipatch to minipatch.
 
+pub mod centroid;
+pub mod forest;
+pub mod neighbors;
 pub mod presorted;
 pub mod tree;
 

@@ -6,7 +6,7 @@
 //! leaves out the rows that have the feature's most frequent value, its *mode*: they move as one block, and
 //! what is true of them follows from the totals.
 
-use super::{Matrix, Values};
+use super::{Matrix, Task, Values};
 use crate::error::{Error, Result};
 
 /// Marks, in [`Presorted::order`], a row whose value differs from that of the row before it.
@@ -101,6 +101,28 @@ impl Presorted {
     }
 }
 
+impl Presorted {
+    /// Runs `grow` on all rows and columns of the presorted data as one task.
+    pub(crate) fn whole<R>(
+        &self,
+        classes: &[u32],
+        n_classes: usize,
+        grow: impl FnOnce(&Task<'_>) -> R,
+    ) -> Result<R> {
+        if classes.len() != self.rows || classes.is_empty() {
+            return Err(Error::shape("classes", classes.len(), self.rows.max(1)));
+        }
+        if let Some(class) = classes.iter().find(|&&class| class as usize >= n_classes) {
+            return Err(Error::value("a class", class, format!("less than {n_classes}")));
+        }
+        let (rows, columns): (Vec<u32>, Vec<u32>) =
+            ((0..self.rows as u32).collect(), (0..self.columns as u32).collect());
+        // Trees read the presorted copy, never the data.
+        let data = Matrix { values: Values::F32(&[]), rows: self.rows, columns: self.columns };
+        Ok(grow(&Task { data, rows: &rows, columns: &columns, classes, n_classes, held_out: &[] }))
+    }
+}
+
 /// An item of an order: its row, and 1 if its value differs from that of the item before it, else 0.
 #[inline(always)]
 pub(crate) fn unpack(item: u32) -> (usize, u32) {
@@ -170,7 +192,9 @@ mod tests {
     #[test]
     fn values_that_single_precision_cannot_hold_are_refused() {
         for bad in [f64::NAN, f64::INFINITY, 1e300] {
-            assert!(Presorted::new(Matrix { values: Values::F64(&[0.0, bad]), rows: 1, columns: 2 }).is_err());
+            assert!(
+                Presorted::new(Matrix { values: Values::F64(&[0.0, bad]), rows: 1, columns: 2 }).is_err()
+            );
         }
     }
 }

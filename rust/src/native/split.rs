@@ -74,7 +74,9 @@ pub(crate) trait Key: Copy + Default + 'static {
 }
 
 /// Two counters in one word that are added and scaled together.
-pub(crate) trait Pair: Copy + Default + std::fmt::Debug + Add<Output = Self> + AddAssign + 'static {
+pub(crate) trait Pair:
+    Copy + Default + std::fmt::Debug + Add<Output = Self> + AddAssign + 'static
+{
     /// `first` in the low half and `second` in the high half.
     fn new(first: u64, second: u64) -> Self;
     /// Both counters times `factor`.
@@ -215,6 +217,12 @@ pub(crate) struct Feature<'a, K> {
 }
 
 impl<K: Key> Feature<'_, K> {
+    /// The rows on one side of the mode, and those on the other.
+    #[inline(always)]
+    fn side(&self, above: bool) -> (&[K], &[K]) {
+        if above { (self.high, self.low) } else { (self.low, self.high) }
+    }
+
     #[inline(always)]
     fn value(&self, key: K) -> f32 {
         self.values[self.rows[key.row()] as usize]
@@ -223,7 +231,7 @@ impl<K: Key> Feature<'_, K> {
     /// The values on either side of the candidate that puts `keys[..=i]` of `low` (or of `high`) on one side.
     #[inline(always)]
     fn around(&self, above: bool, i: usize, size: usize) -> (f32, f32) {
-        let (near, far) = if above { (self.high, self.low) } else { (self.low, self.high) };
+        let (near, far) = self.side(above);
         let outer = self.value(near[i]);
         let inner = if i + 1 < near.len() {
             self.value(near[i + 1])
@@ -285,12 +293,33 @@ impl Best {
         self.column != usize::MAX
     }
 
+    /// Whether both children are pure, so that no split is strictly better.
+    #[inline(always)]
+    pub(crate) fn is_perfect(&self) -> bool {
+        self.proxy >= 0.0
+    }
+
     /// Takes a split that was decided without screening.
     pub(crate) fn offer(&mut self, proxy: f64, column: usize, threshold: f64) {
         if proxy > self.proxy {
             *self = Best { proxy, column, threshold, ..*self };
         }
     }
+}
+
+/// How many features are accumulated together.
+pub(crate) const BATCH: usize = 8;
+
+/// How many of them at the same time: one row after the other of the same class waits for the class's state
+/// to come back from memory, so other features' rows are taken in between.
+const STREAMS: usize = 4;
+
+/// One side of one feature: a range of keys, and where the sums after each of them go.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    keys: usize,
+    len: usize,
+    out: usize,
 }
 
 /// Working memory of a search.
@@ -302,8 +331,8 @@ pub(crate) struct Buffers<P> {
     moved: Vec<u32>,
     /// (2 l_c, t_c) before the first row, per class.
     fresh: Vec<P>,
-    /// (2 l_c, t_c) per class.
-    state: Vec<P>,
+    /// (2 l_c, t_c) per class, for each stream.
+    state: [Vec<P>; STREAMS],
     /// 1 / m after each row, when every weight is one.
     near: Vec<f32>,
     /// 1 / (n - m) after each row, when every weight is one.
@@ -318,48 +347,156 @@ impl<P: Pair> Buffers<P> {
     /// Prepares for the features of one node.
     #[inline(always)]
     pub(crate) fn prepare<W: Weighting>(&mut self, node: &Node<'_>, criterion: Criterion) {
-        let padded = node.size + LANES;
+        if criterion == Criterion::Entropy {
+            for c in self.table.len()..=node.weight as usize {
+                self.table.push(if c == 0 { 0.0 } else { c as f64 * (c as f64).log2() });
+            }
+            return;
+        }
+        let padded = BATCH * node.size + LANES;
         if self.sums.len() < padded {
             self.sums.resize(padded, P::default());
             self.moved.resize(padded, 0);
         }
         self.fresh.clear();
         self.fresh.extend(node.totals.iter().map(|&t| P::new(0, u64::from(t))));
-        self.state.clone_from(&self.fresh);
-        if W::UNIT && criterion == Criterion::Gini {
+        self.state.iter_mut().for_each(|state| state.clone_from(&self.fresh));
+        if W::UNIT {
+            let padded = node.size + LANES;
             self.near.clear();
             self.near.extend((0..padded).map(|i| 1.0 / (i + 1) as f32));
             self.far.clear();
             self.far.extend((0..padded).map(|i| 1.0 / (node.size as f32 - (i + 1) as f32)));
         }
-        if criterion == Criterion::Entropy {
-            for c in self.table.len()..=node.weight as usize {
-                self.table.push(if c == 0 { 0.0 } else { c as f64 * (c as f64).log2() });
-            }
-        }
     }
 }
 
-/// Looks for a better split than `best` among the thresholds of one feature.
+/// Looks for better splits than `best` among the thresholds of up to [`BATCH`] features, one after the other,
+/// until two pure children are found.
 ///
-/// Among equally good thresholds of the feature the lowest wins, and it must be strictly better than what
-/// came before: scikit-learn's rule for features visited one after the other.
+/// Among equally good thresholds of a feature the lowest wins, and it must be strictly better than what came
+/// before: scikit-learn's rule for features visited one after the other.
 #[inline(always)]
 pub(crate) fn search<K: Key, W: Weighting>(
     node: &Node<'_>,
-    feature: &Feature<'_, K>,
+    features: &[Feature<'_, K>],
     criterion: Criterion,
     buffers: &mut Buffers<K::Pair>,
     best: &mut Best,
 ) {
-    match criterion {
-        Criterion::Gini => {
-            gini_side::<K, W>(node, feature, false, buffers, best);
-            gini_side::<K, W>(node, feature, true, buffers, best);
+    let mut out = 0;
+    if criterion == Criterion::Gini {
+        accumulate::<K, W>(node, features, buffers);
+    }
+    for feature in features {
+        for above in [false, true] {
+            match criterion {
+                Criterion::Gini => gini_side::<K, W>(node, feature, above, out, buffers, best),
+                Criterion::Entropy => entropy_side::<K, W>(node, feature, above, buffers, best),
+            }
+            out += feature.side(above).0.len();
         }
-        Criterion::Entropy => {
-            entropy_side::<K, W>(node, feature, false, buffers, best);
-            entropy_side::<K, W>(node, feature, true, buffers, best);
+        if best.is_perfect() {
+            return;
+        }
+    }
+}
+
+/// Fills `sums` (and `moved`) with the state after each row of each side of each feature.
+#[inline(always)]
+fn accumulate<K: Key, W: Weighting>(
+    node: &Node<'_>,
+    features: &[Feature<'_, K>],
+    buffers: &mut Buffers<K::Pair>,
+) {
+    let mut runs = [Run::default(); 2 * BATCH];
+    let (mut count, mut out) = (0, 0);
+    for (index, feature) in features.iter().enumerate() {
+        for above in [false, true] {
+            let len = feature.side(above).0.len();
+            runs[count] = Run { keys: 2 * index + usize::from(above), len, out };
+            count += usize::from(len > 0);
+            out += len;
+        }
+    }
+    let Buffers { sums, moved, fresh, state, .. } = buffers;
+    let sums = std::cell::Cell::from_mut(&mut sums[..]).as_slice_of_cells();
+    let moved = std::cell::Cell::from_mut(&mut moved[..]).as_slice_of_cells();
+    let keys_of = |run: &Run| features[run.keys / 2].side(run.keys % 2 == 1).0;
+    let mut waiting = runs[..count].iter();
+    let mut active: [Run; STREAMS] = [Run::default(); STREAMS];
+    let mut done = [0usize; STREAMS];
+    let mut sum = [K::Pair::default(); STREAMS];
+    let mut weight = [0u32; STREAMS];
+    let mut live = 0;
+    let nothing: &[K] = &[];
+    loop {
+        // Streams that came to their end begin another run; when none waits, the last stream takes the place.
+        let mut s = 0;
+        while s < STREAMS {
+            if s >= live || done[s] == active[s].len {
+                if let Some(&run) = waiting.next() {
+                    active[s] = run;
+                    done[s] = 0;
+                    sum[s] = K::Pair::default();
+                    weight[s] = 0;
+                    state[s].copy_from_slice(fresh);
+                    live = live.max(s + 1);
+                } else if s < live {
+                    live -= 1;
+                    active.swap(s, live);
+                    done.swap(s, live);
+                    sum.swap(s, live);
+                    weight.swap(s, live);
+                    state.swap(s, live);
+                    continue;
+                } else {
+                    break;
+                }
+            }
+            s += 1;
+        }
+        if live == 0 {
+            return;
+        }
+        let steps = (0..live).map(|s| active[s].len - done[s]).min().unwrap_or(0);
+        let mut keys = [nothing; STREAMS];
+        let mut outs = [&sums[..0]; STREAMS];
+        let mut weights = [&moved[..0]; STREAMS];
+        for s in 0..live {
+            let from = active[s].out + done[s];
+            keys[s] = &keys_of(&active[s])[done[s]..done[s] + steps];
+            outs[s] = &sums[from..from + steps];
+            weights[s] = &moved[from..from + steps];
+            done[s] += steps;
+        }
+        let mut go = |s: usize, i: usize| {
+            let row = keys[s][i].row();
+            let state = &mut state[s][node.codes[row] as usize];
+            if W::UNIT {
+                sum[s] += *state + K::Pair::new(1, 0);
+                *state += K::Pair::new(2, 0);
+            } else {
+                let w = node.weights[row];
+                sum[s] += state.scaled(w) + K::Pair::new(u64::from(w) * u64::from(w), 0);
+                *state += K::Pair::new(2 * u64::from(w), 0);
+                weight[s] += w;
+                weights[s][i].set(weight[s]);
+            }
+            outs[s][i].set(sum[s]);
+        };
+        if live == STREAMS {
+            for i in 0..steps {
+                for s in 0..STREAMS {
+                    go(s, i);
+                }
+            }
+        } else {
+            for s in 0..live {
+                for i in 0..steps {
+                    go(s, i);
+                }
+            }
         }
     }
 }
@@ -370,92 +507,80 @@ fn allowed(node: &Node<'_>, len: usize) -> (usize, usize) {
     (node.min_leaf - 1, len.min(node.size.saturating_sub(node.min_leaf)))
 }
 
+/// The thresholds of one feature on one side of its mode, whose sums begin at `out`.
 #[inline(always)]
 fn gini_side<K: Key, W: Weighting>(
     node: &Node<'_>,
     feature: &Feature<'_, K>,
     above: bool,
-    buffers: &mut Buffers<K::Pair>,
+    out: usize,
+    buffers: &Buffers<K::Pair>,
     best: &mut Best,
 ) {
-    let keys = if above { feature.high } else { feature.low };
+    let keys = feature.side(above).0;
     let (first, stop) = allowed(node, keys.len());
     if first >= stop {
         return;
     }
-    accumulate::<K, W>(node, &keys[..stop], buffers);
-    let mut mine = false;
-    let mut base = first;
-    // The last row of the side is always followed by another value; the others are compared with the next.
-    let compared = stop.min(keys.len() - 1);
-    while base < compared {
-        let gains = screen::<K, W>(node, &keys[base..], base, buffers);
-        let live = LANES.min(compared - base);
-        let mut any = false;
-        for (lane, &gain) in gains.iter().enumerate() {
-            any |= (gain >= best.bound) & (lane < live);
+    let mut greatest = f32::NEG_INFINITY;
+    for base in (first..stop).step_by(LANES) {
+        let gains = screen::<K, W>(node, keys, base, stop, out, buffers);
+        for gain in gains {
+            greatest = if gain > greatest { gain } else { greatest };
         }
-        if any {
-            for (lane, &gain) in gains.iter().enumerate().take(live) {
-                let i = base + lane;
-                if gain >= best.bound && keys[i].rank() != keys[i + 1].rank() {
-                    decide_gini::<K, W>(node, feature, above, i, buffers, best, &mut mine);
+    }
+    if greatest < best.bound {
+        return;
+    }
+    // Only gains that may be the greatest of this side are decided, unless that one proves to lie between
+    // values too near to be split: then all that may beat the best.
+    let mut mine = false;
+    for bound in [best.bound.max(greatest * (1.0 - SCREEN)), best.bound] {
+        let mut near = false;
+        for base in (first..stop).step_by(LANES) {
+            let gains = screen::<K, W>(node, keys, base, stop, out, buffers);
+            for (lane, &gain) in gains.iter().enumerate() {
+                if gain >= bound {
+                    near |= !decide_gini::<K, W>(
+                        node,
+                        feature,
+                        above,
+                        base + lane,
+                        out,
+                        buffers,
+                        best,
+                        &mut mine,
+                    );
                 }
             }
         }
-        base += LANES;
-    }
-    if stop == keys.len() {
-        decide_gini::<K, W>(node, feature, above, stop - 1, buffers, best, &mut mine);
-    }
-}
-
-/// Fills `sums` (and `moved`) with the state after each of `keys`.
-#[inline(always)]
-fn accumulate<K: Key, W: Weighting>(node: &Node<'_>, keys: &[K], buffers: &mut Buffers<K::Pair>) {
-    let Buffers { sums, moved, fresh, state, .. } = buffers;
-    state.copy_from_slice(fresh);
-    let mut sum = K::Pair::default();
-    if W::UNIT {
-        for (key, out) in keys.iter().zip(sums.iter_mut()) {
-            let state = &mut state[node.codes[key.row()] as usize];
-            sum += *state + K::Pair::new(1, 0);
-            *state += K::Pair::new(2, 0);
-            *out = sum;
-        }
-    } else {
-        let mut weight = 0;
-        for ((key, out), total) in keys.iter().zip(sums.iter_mut()).zip(moved.iter_mut()) {
-            let w = node.weights[key.row()];
-            let state = &mut state[node.codes[key.row()] as usize];
-            sum += state.scaled(w) + K::Pair::new(u64::from(w) * u64::from(w), 0);
-            *state += K::Pair::new(2 * u64::from(w), 0);
-            weight += w;
-            *out = sum;
-            *total = weight;
+        if !near {
+            return;
         }
     }
 }
 
-/// The gains of the candidates from position `base` on; nonsense beyond the end and between equal values.
+/// The gains of the candidates from position `base` on; minus infinity where there is no candidate.
 #[inline(always)]
 fn screen<K: Key, W: Weighting>(
     node: &Node<'_>,
     keys: &[K],
     base: usize,
+    stop: usize,
+    out: usize,
     buffers: &Buffers<K::Pair>,
 ) -> [f32; LANES] {
     let mut gains = [0f32; LANES];
-    let sums: &[K::Pair; LANES] = buffers.sums[base..base + LANES].try_into().expect("padded");
+    let sums: &[K::Pair; LANES] = buffers.sums[out + base..][..LANES].try_into().expect("padded");
     if W::UNIT {
-        let near: &[f32; LANES] = buffers.near[base..base + LANES].try_into().expect("padded");
-        let far: &[f32; LANES] = buffers.far[base..base + LANES].try_into().expect("padded");
+        let near: &[f32; LANES] = buffers.near[base..][..LANES].try_into().expect("padded");
+        let far: &[f32; LANES] = buffers.far[base..][..LANES].try_into().expect("padded");
         for lane in 0..LANES {
             let (a, rest) = sums[lane].sides(node.squares);
             gains[lane] = a * near[lane] + rest * far[lane];
         }
     } else {
-        let moved: &[u32; LANES] = buffers.moved[base..base + LANES].try_into().expect("padded");
+        let moved: &[u32; LANES] = buffers.moved[out + base..][..LANES].try_into().expect("padded");
         let weight = node.weight as i32;
         for lane in 0..LANES {
             let (a, rest) = sums[lane].sides(node.squares);
@@ -463,40 +588,51 @@ fn screen<K: Key, W: Weighting>(
             gains[lane] = a / m as f32 + rest / weight.wrapping_sub(m) as f32;
         }
     }
-    // Neighbours with equal values are no candidates.
-    if let Some(keys) = keys.first_chunk::<{ LANES + 1 }>() {
+    // Equal neighbours are not to be parted, and the last row of a side always has another value next to it.
+    if let Some(keys) = keys[base..].first_chunk::<{ LANES + 1 }>() {
         for lane in 0..LANES {
-            gains[lane] =
-                if keys[lane].rank() != keys[lane + 1].rank() { gains[lane] } else { f32::NEG_INFINITY };
+            let candidate = (keys[lane].rank() != keys[lane + 1].rank()) & (lane < stop - base);
+            gains[lane] = if candidate { gains[lane] } else { f32::NEG_INFINITY };
+        }
+    } else {
+        for lane in 0..LANES {
+            let i = base + lane;
+            let candidate = i < stop && (i + 1 == keys.len() || keys[i].rank() != keys[i + 1].rank());
+            gains[lane] = if candidate { gains[lane] } else { f32::NEG_INFINITY };
         }
     }
     gains
 }
 
-/// Decides one candidate in double precision.
+/// Decides one candidate in double precision; false if it lies between values too near to be split.
+#[allow(clippy::too_many_arguments)]
 #[inline(never)]
 fn decide_gini<K: Key, W: Weighting>(
     node: &Node<'_>,
     feature: &Feature<'_, K>,
     above: bool,
     i: usize,
+    out: usize,
     buffers: &Buffers<K::Pair>,
     best: &mut Best,
     mine: &mut bool,
-) {
-    let near_weight = f64::from(if W::UNIT { i as u32 + 1 } else { buffers.moved[i] });
+) -> bool {
+    let near_weight = f64::from(if W::UNIT { i as u32 + 1 } else { buffers.moved[out + i] });
     let far_weight = f64::from(node.weight) - near_weight;
-    let (near, far) = buffers.sums[i].exact_sides(node.squares);
+    let (near, far) = buffers.sums[out + i].exact_sides(node.squares);
     let near_impurity = 1.0 - near / (near_weight * near_weight);
     let far_impurity = 1.0 - far / (far_weight * far_weight);
     let proxy = -near_weight * near_impurity - far_weight * far_impurity;
-    if accept(node, feature, above, i, proxy, best, mine) {
+    let (better, split) = accept(node, feature, above, i, proxy, best, mine);
+    if better && split {
         best.bound = (near / near_weight + far / far_weight) as f32 * (1.0 - SCREEN);
     }
+    split
 }
 
 /// Takes a candidate if it is better than the best: strictly, unless the best is a higher threshold of the
-/// same feature found in this same scan from above.
+/// same feature found in this same scan from above. Says whether it is better, and whether its values may be
+/// parted.
 #[inline(always)]
 fn accept<K: Key>(
     node: &Node<'_>,
@@ -506,20 +642,20 @@ fn accept<K: Key>(
     proxy: f64,
     best: &mut Best,
     mine: &mut bool,
-) -> bool {
+) -> (bool, bool) {
     if !(proxy > best.proxy || above && *mine && proxy == best.proxy) {
-        return false;
+        return (false, true);
     }
     let (low, high) = feature.around(above, i, node.size);
     if is_near(low, high) {
-        return false;
+        return (true, false);
     }
     *mine = true;
     best.proxy = proxy;
     best.column = feature.column;
     // Halves first, as scikit-learn does; exact in double precision, so always strictly between the two.
     best.threshold = f64::from(low) / 2.0 + f64::from(high) / 2.0;
-    true
+    (true, true)
 }
 
 #[inline(always)]
@@ -530,7 +666,7 @@ fn entropy_side<K: Key, W: Weighting>(
     buffers: &mut Buffers<K::Pair>,
     best: &mut Best,
 ) {
-    let keys = if above { feature.high } else { feature.low };
+    let keys = feature.side(above).0;
     let (first, stop) = allowed(node, keys.len());
     let Buffers { table, sides: [near, far], .. } = buffers;
     near.clear();
@@ -556,8 +692,11 @@ fn entropy_side<K: Key, W: Weighting>(
         let proxy = near_sum - table[weight as usize] + far_sum - table[rest as usize];
         if proxy >= best.proxy - slack {
             let side = |counts: &[u32], n: u32| f64::from(n) * Criterion::Entropy.impurity(counts, n);
-            let (right, left) =
-                if above { (side(near, weight), side(far, rest)) } else { (side(far, rest), side(near, weight)) };
+            let (right, left) = if above {
+                (side(near, weight), side(far, rest))
+            } else {
+                (side(far, rest), side(near, weight))
+            };
             accept(node, feature, above, i, -right - left, best, &mut mine);
         }
     }

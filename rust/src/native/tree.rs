@@ -16,7 +16,7 @@ use super::presorted::Presorted;
 pub use super::split::Criterion;
 use super::split::{Key, NARROW_ROWS};
 use super::{Classifier, ClassifySession, Matrix, Task, Values};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::rng::Stream;
 use crate::simd::{Level, level};
 
@@ -209,7 +209,13 @@ impl Descent {
     /// Adds the tree's class shares of each of `task.held_out` to `proba`.
     ///
     /// All rows go down together, node by node, so that each question reads one column of the presorted data.
-    pub(crate) fn add_shares(&mut self, tree: &Tree, presorted: &Presorted, task: &Task<'_>, proba: &mut [f64]) {
+    pub(crate) fn add_shares(
+        &mut self,
+        tree: &Tree,
+        presorted: &Presorted,
+        task: &Task<'_>,
+        proba: &mut [f64],
+    ) {
         let n_classes = tree.n_classes;
         self.rows.clear();
         self.rows.extend(0..task.held_out.len() as u32);
@@ -221,7 +227,9 @@ impl Descent {
             if tree.left[node] == NO_CHILD {
                 let shares = tree.shares(node);
                 match shares.iter().position(|&share| share == 1.0) {
-                    Some(class) => rows.iter().for_each(|&row| proba[row as usize * n_classes + class] += 1.0),
+                    Some(class) => {
+                        rows.iter().for_each(|&row| proba[row as usize * n_classes + class] += 1.0)
+                    }
                     None => {
                         for &row in rows.iter() {
                             let out = &mut proba[row as usize * n_classes..][..n_classes];
@@ -264,20 +272,15 @@ pub struct DecisionTree<'a> {
 impl DecisionTree<'_> {
     /// Grows a tree on all of the presorted data, to be kept.
     pub fn fit(&self, classes: &[u32], n_classes: usize, rng: &mut Stream) -> Result<Tree> {
-        let Presorted { rows, columns, .. } = *self.presorted;
-        let (rows, columns): (Vec<u32>, Vec<u32>) = ((0..rows as u32).collect(), (0..columns as u32).collect());
-        let data = Matrix { values: Values::F32(&[]), rows: rows.len(), columns: columns.len() };
-        let task = Task { data, rows: &rows, columns: &columns, classes, n_classes, held_out: &[] };
-        if classes.len() != rows.len() || rows.is_empty() {
-            return Err(Error::shape("classes", classes.len(), rows.len().max(1)));
-        }
-        let mut tree = Tree::default();
-        if rows.len() <= NARROW_ROWS {
-            Session::<u32>::new(self, level()).grow(&task, rng, &mut tree);
-        } else {
-            Session::<u64>::new(self, level()).grow(&task, rng, &mut tree);
-        }
-        Ok(tree)
+        self.presorted.whole(classes, n_classes, |task| {
+            let mut tree = Tree::default();
+            if task.rows.len() <= NARROW_ROWS {
+                Session::<u32>::new(self, level()).grow(task, rng, &mut tree);
+            } else {
+                Session::<u64>::new(self, level()).grow(task, rng, &mut tree);
+            }
+            tree
+        })
     }
 
     /// A session that runs at a chosen level.
