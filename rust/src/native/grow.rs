@@ -549,12 +549,16 @@ fn visit<K: Key, W: Weighting>(
             continue;
         }
         let keys = keys.unwrap_or(&lookup.keys);
-        let look_at = batch.map(|item| {
+        let feature = |item: Segment| {
             let (low, high) = item.of(keys);
             let column = item.column as usize;
             let mode = ground.presorted.mode(ground.patch.columns[column] as usize);
             Feature { column, low, high, mode, values: ground.values(item.column), rows: &ground.patch.rows }
-        });
+        };
+        let mut look_at = [feature(batch[0]); BATCH];
+        for (feature_, &item) in look_at.iter_mut().zip(&batch[..count]).skip(1) {
+            *feature_ = feature(item);
+        }
         let look_at = &look_at[..count];
         // Only a limited visit must know that a feature varies before it is over.
         any_varies |= most < features.len() && look_at.iter().any(|feature| !feature.is_constant(node.size));
@@ -577,7 +581,8 @@ fn rows_in_order<K: Key>(
     let patch = ground.patch;
     let Lookup { keys, sorting, member, .. } = lookup;
     let start = keys.len();
-    let (low, high) = segment.of(&patch.keys);
+    // The segment itself may point into the partitioned orders of an ancestor.
+    let (low, high) = patch.segments[segment.column as usize].of(&patch.keys);
     // A sort of n rows costs about as much as a filter of FILTERED n.
     const FILTERED: usize = 6;
     if low.len() + high.len() <= FILTERED * rows.len() {

@@ -189,15 +189,16 @@ fn screen(panels: &[f32], norms: &[f32], queries: &[f32], lengths: &[f32; QUERIE
     let m = queries.len() / QUERIES;
     for (first, norms) in (0..padded).step_by(LANES).zip(norms.chunks_exact(LANES)) {
         let panel = &panels[first * m..][..LANES * m];
-        let mut dots = [[0f32; LANES]; QUERIES];
-        for (values, query) in panel.chunks_exact(LANES).zip(queries.chunks_exact(QUERIES)) {
-            let values: &[f32; LANES] = values.try_into().expect("a chunk");
-            for (dots, &query) in dots.iter_mut().zip(query) {
-                for (dot, &value) in dots.iter_mut().zip(values) {
-                    *dot += query * value;
-                }
+        let [mut d0, mut d1, mut d2, mut d3] = [[0f32; LANES]; QUERIES];
+        for (values, query) in panel.as_chunks::<LANES>().0.iter().zip(queries.as_chunks::<QUERIES>().0) {
+            for lane in 0..LANES {
+                d0[lane] += query[0] * values[lane];
+                d1[lane] += query[1] * values[lane];
+                d2[lane] += query[2] * values[lane];
+                d3[lane] += query[3] * values[lane];
             }
         }
+        let dots = [d0, d1, d2, d3];
         for (q, dots) in dots.iter().enumerate() {
             let out = &mut out[q * padded + first..][..LANES];
             for lane in 0..LANES {

@@ -18,6 +18,8 @@
 //!
 //! The entropy is handled alike, with sums of c log2 c from a table in place of A, one row at a time.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ops::{Add, AddAssign};
 
 /// How many candidates are screened together.
@@ -201,6 +203,7 @@ pub(crate) struct Node<'a> {
 }
 
 /// One feature's rows in a node.
+#[derive(Clone, Copy)]
 pub(crate) struct Feature<'a, K> {
     /// Its column in the minipatch.
     pub column: usize,
@@ -420,8 +423,8 @@ fn accumulate<K: Key, W: Weighting>(
         }
     }
     let Buffers { sums, moved, fresh, state, .. } = buffers;
-    let sums = std::cell::Cell::from_mut(&mut sums[..]).as_slice_of_cells();
-    let moved = std::cell::Cell::from_mut(&mut moved[..]).as_slice_of_cells();
+    let sums = Cell::from_mut(&mut sums[..]).as_slice_of_cells();
+    let moved = Cell::from_mut(&mut moved[..]).as_slice_of_cells();
     let keys_of = |run: &Run| features[run.keys / 2].side(run.keys % 2 == 1).0;
     let mut waiting = runs[..count].iter();
     let mut active: [Run; STREAMS] = [Run::default(); STREAMS];
@@ -470,34 +473,81 @@ fn accumulate<K: Key, W: Weighting>(
             weights[s] = &moved[from..from + steps];
             done[s] += steps;
         }
-        let mut go = |s: usize, i: usize| {
-            let row = keys[s][i].row();
-            let state = &mut state[s][node.codes[row] as usize];
-            if W::UNIT {
-                sum[s] += *state + K::Pair::new(1, 0);
-                *state += K::Pair::new(2, 0);
-            } else {
-                let w = node.weights[row];
-                sum[s] += state.scaled(w) + K::Pair::new(u64::from(w) * u64::from(w), 0);
-                *state += K::Pair::new(2 * u64::from(w), 0);
-                weight[s] += w;
-                weights[s][i].set(weight[s]);
-            }
-            outs[s][i].set(sum[s]);
-        };
+        let steps_of = |s: usize| (keys[s], outs[s], weights[s]);
         if live == STREAMS {
+            let [sum_0, sum_1, sum_2, sum_3] = &mut sum;
+            let [weight_0, weight_1, weight_2, weight_3] = &mut weight;
+            let [state_0, state_1, state_2, state_3] = &mut state[..] else { return };
+            let mut streams = (
+                Stream::<K, W>::new(node, steps_of(0), state_0, *sum_0, *weight_0),
+                Stream::<K, W>::new(node, steps_of(1), state_1, *sum_1, *weight_1),
+                Stream::<K, W>::new(node, steps_of(2), state_2, *sum_2, *weight_2),
+                Stream::<K, W>::new(node, steps_of(3), state_3, *sum_3, *weight_3),
+            );
             for i in 0..steps {
-                for s in 0..STREAMS {
-                    go(s, i);
-                }
+                streams.0.step(i);
+                streams.1.step(i);
+                streams.2.step(i);
+                streams.3.step(i);
             }
+            (*sum_0, *weight_0) = (streams.0.sum, streams.0.weight);
+            (*sum_1, *weight_1) = (streams.1.sum, streams.1.weight);
+            (*sum_2, *weight_2) = (streams.2.sum, streams.2.weight);
+            (*sum_3, *weight_3) = (streams.3.sum, streams.3.weight);
         } else {
             for s in 0..live {
+                let mut stream = Stream::<K, W>::new(node, steps_of(s), &mut state[s], sum[s], weight[s]);
                 for i in 0..steps {
-                    go(s, i);
+                    stream.step(i);
                 }
+                (sum[s], weight[s]) = (stream.sum, stream.weight);
             }
         }
+    }
+}
+
+/// A run at work.
+struct Stream<'a, K: Key, W> {
+    codes: &'a [u32],
+    row_weights: &'a [u32],
+    keys: &'a [K],
+    sums: &'a [Cell<K::Pair>],
+    moved: &'a [Cell<u32>],
+    state: &'a mut [K::Pair],
+    sum: K::Pair,
+    weight: u32,
+    weighting: PhantomData<W>,
+}
+
+impl<'a, K: Key, W: Weighting> Stream<'a, K, W> {
+    #[inline(always)]
+    fn new(
+        node: &Node<'a>,
+        (keys, sums, moved): (&'a [K], &'a [Cell<K::Pair>], &'a [Cell<u32>]),
+        state: &'a mut [K::Pair],
+        sum: K::Pair,
+        weight: u32,
+    ) -> Self {
+        let Node { codes, weights: row_weights, .. } = *node;
+        Stream { codes, row_weights, keys, sums, moved, state, sum, weight, weighting: PhantomData }
+    }
+
+    /// Moves the row of the key at `i`.
+    #[inline(always)]
+    fn step(&mut self, i: usize) {
+        let row = self.keys[i].row();
+        let state = &mut self.state[self.codes[row] as usize];
+        if W::UNIT {
+            self.sum += *state + K::Pair::new(1, 0);
+            *state += K::Pair::new(2, 0);
+        } else {
+            let w = self.row_weights[row];
+            self.sum += state.scaled(w) + K::Pair::new(u64::from(w) * u64::from(w), 0);
+            *state += K::Pair::new(2 * u64::from(w), 0);
+            self.weight += w;
+            self.moved[i].set(self.weight);
+        }
+        self.sums[i].set(self.sum);
     }
 }
 
@@ -529,7 +579,7 @@ fn gini_side<K: Key, W: Weighting>(
             greatest = if gain > greatest { gain } else { greatest };
         }
     }
-    if greatest < best.bound {
+    if greatest < best.bound || greatest == f32::NEG_INFINITY {
         return;
     }
     // Only gains that may be the greatest of this side are decided, unless that one proves to lie between
@@ -540,7 +590,7 @@ fn gini_side<K: Key, W: Weighting>(
         for base in (first..stop).step_by(LANES) {
             let gains = screen::<K, W>(node, keys, base, stop, out, buffers);
             for (lane, &gain) in gains.iter().enumerate() {
-                if gain >= bound {
+                if gain >= bound && gain > f32::NEG_INFINITY {
                     near |= !decide_gini::<K, W>(
                         node,
                         feature,
