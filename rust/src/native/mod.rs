@@ -3,13 +3,21 @@
 //! A method is one file. It implements [`Clusterer`] or [`Classifier`], whose sessions own the working memory
 //! that one thread reuses from minipatch to minipatch.
 
+pub mod centroid;
 pub mod distance;
 pub mod engine;
+pub mod forest;
 pub mod kmeans;
 pub mod lanes;
 pub mod linkage;
+pub mod neighbors;
 pub mod patch;
+pub mod presorted;
 pub mod spectral;
+pub mod tree;
+
+mod grow;
+mod split;
 
 use crate::error::Result;
 use crate::rng::Stream;
