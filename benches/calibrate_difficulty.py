@@ -67,9 +67,7 @@ def calibrate(setting: str, n_clusters: int, target: float, n_replicates: int) -
 
 def main() -> None:
     """Calibrate the settings named on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--replicates", type=int, default=60)
     arguments = parser.parse_args()

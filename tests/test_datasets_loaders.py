@@ -40,9 +40,7 @@ def test_golub():
     assert golub.sample_names[0] == "ALL_19769_B-cell"
     assert "Golub" in golub.DESCR
     # The T-cell receptor chain is high in T cells alone.
-    expressed = [
-        "T-cell receptor" in text or "T-CELL RECEPTOR" in text for text in golub.feature_descriptions
-    ]
+    expressed = ["T-cell receptor" in text or "T-CELL RECEPTOR" in text for text in golub.feature_descriptions]
     logs = np.log(golub.data[:, expressed]).mean(axis=1)
     assert np.argmax([logs[golub.target == k].mean() for k in range(3)]) == 1
 

@@ -275,9 +275,7 @@ def test_embeddings_keep_geometry_and_rank(make):
     assert np.linalg.matrix_rank(aware) == 8
     assert not np.allclose(aware @ aware.T, plain @ plain.T)
     for k in range(3):
-        np.testing.assert_allclose(
-            aware[y == k] @ aware[y == k].T, plain[y == k] @ plain[y == k].T, atol=1e-9
-        )
+        np.testing.assert_allclose(aware[y == k] @ aware[y == k].T, plain[y == k] @ plain[y == k].T, atol=1e-9)
 
 
 def test_arcs_keep_their_geometry_in_more_features():
@@ -308,9 +306,7 @@ def test_gaussian_clusters_have_the_covariances_asked_for(monkeypatch):
 def test_gaussian_clusters_have_onion_correlations_and_uniform_means():
     correlations, means = [], []
     for seed in range(100):
-        X, y, _ = make_gaussian_mixture(
-            1200, 4, n_signal=3, n_noise=0, separation=50.0, eta=2.0, random_state=seed
-        )
+        X, y, _ = make_gaussian_mixture(1200, 4, n_signal=3, n_noise=0, separation=50.0, eta=2.0, random_state=seed)
         for cluster in clusters_of(X, y):
             correlations.append(np.corrcoef(cluster.T)[0, 2])
             means.extend(cluster.mean(axis=0) / 50.0)
@@ -327,9 +323,7 @@ def test_separation_zero_gives_no_clusters():
 
 
 def test_gamma_margins_without_separation():
-    X, y, _ = make_gamma_mixture(
-        6000, 2, n_signal=4, n_noise=0, separation=0, shape_range=(2.5, 2.5), random_state=0
-    )
+    X, y, _ = make_gamma_mixture(6000, 2, n_signal=4, n_noise=0, separation=0, shape_range=(2.5, 2.5), random_state=0)
     for cluster in clusters_of(X, y):
         for column in cluster.T:
             assert stats.kstest(column, stats.gamma(2.5).cdf).pvalue > LEVEL
@@ -375,9 +369,7 @@ def test_circle_overlap_has_its_known_values():
     half_radius = 1.0
     lens = 2 * np.arccos(half_radius / 2) - half_radius / 2 * np.sqrt(4 - half_radius**2)
     np.testing.assert_allclose(_arcs.circle_overlap(np.array([1.0]), 1.0, 1.0), lens / np.pi)
-    np.testing.assert_allclose(
-        _arcs.circle_overlap(np.array([0.0, 2.0, 3.0]), 1.0, 1.0), [1, 0, 0], atol=1e-12
-    )
+    np.testing.assert_allclose(_arcs.circle_overlap(np.array([0.0, 2.0, 3.0]), 1.0, 1.0), [1, 0, 0], atol=1e-12)
     np.testing.assert_allclose(_arcs.circle_overlap(np.array([0.0, 1.0, 1.01]), 2.0, 1.0)[:2], [1, 1])
     assert (np.diff(_arcs.circle_overlap(np.linspace(0, 4, 200), 0.7, 1.6)) <= 1e-12).all()
 
@@ -420,11 +412,7 @@ def test_arcs_keep_both_bounds(seed, separation, max_overlap):
             assert gap >= separation - 0.07
     # The layout is compact: each circle but the first is near one of its bounds.
     nearest = [
-        min(
-            np.linalg.norm(fits[k][0] - fits[m][0]) - fits[k][1] - fits[m][1]
-            for m in range(len(fits))
-            if m != k
-        )
+        min(np.linalg.norm(fits[k][0] - fits[m][0]) - fits[k][1] - fits[m][1] for m in range(len(fits)) if m != k)
         for k in range(len(fits))
     ]
     assert max(nearest) < separation + 0.2

@@ -163,9 +163,7 @@ def test_single_removals_agree_with_a_loop(linear, baseline, method):
         Z = X.copy()
         Z[:, j] = values[j]
         losses.append(performance(X) - performance(Z))
-    expected = getattr(stats, {"pearson": "pearsonr", "spearman": "spearmanr"}[method])(importances, losses)[
-        0
-    ]
+    expected = getattr(stats, {"pearson": "pearsonr", "spearman": "spearmanr"}[method])(importances, losses)[0]
     before = X.copy()
     got = faithfulness(importances, X, performance, baseline=baseline, method=method)
     assert got == pytest.approx(expected)
@@ -319,8 +317,7 @@ def test_matched_accuracy_agrees_with_all_permutations(n_classes, n_clusters, n,
     truth, labels = rng.randint(n_classes, size=n), rng.randint(n_clusters, size=n)
     names = list(range(max(n_classes, n_clusters)))
     best = max(
-        np.mean([order[label] == t for label, t in zip(labels, truth, strict=True)])
-        for order in permutations(names)
+        np.mean([order[label] == t for label, t in zip(labels, truth, strict=True)]) for order in permutations(names)
     )
     assert matched_accuracy(truth, labels) == pytest.approx(best)
 
@@ -380,9 +377,9 @@ def test_feature_generalizability_is_cross_validation_on_the_selected_columns():
     folds = StratifiedKFold(4, shuffle=True, random_state=3)
     expected = cross_val_score(make_pipeline(StandardScaler(), SVC()), X[:, [1, 3]], y, cv=folds).mean()
     for importances, top_k in (([-1, 0.5, 0, 2], None), ([-1, 0.5, nan, 2], 2), ([0, 1, nan, 1], None)):
-        assert feature_generalizability(
-            importances, X, y, top_k=top_k, cv=4, random_state=3
-        ) == pytest.approx(expected)
+        assert feature_generalizability(importances, X, y, top_k=top_k, cv=4, random_state=3) == pytest.approx(
+            expected
+        )
     tree = DecisionTreeClassifier(random_state=0)
     expected = cross_val_score(tree, X[:, [3]], y, cv=folds).mean()
     got = feature_generalizability([0, 1, 0, 2], X, y, top_k=1, cv=4, classifier=tree, random_state=3)
@@ -450,9 +447,7 @@ def test_generalizability_error_agrees_with_its_definition(loss):
     errors = []
     rng = np.random.RandomState(7)
     for _ in range(3):
-        train, calibration = train_test_split(
-            X, test_size=0.4, random_state=rng.randint(np.iinfo(np.int32).max)
-        )
+        train, calibration = train_test_split(X, test_size=0.4, random_state=rng.randint(np.iinfo(np.int32).max))
         z_train, z = clusterer.fit_predict(train), clusterer.fit_predict(calibration)
         classifier.fit(train, z_train)
         predicted, proba = classifier.predict(calibration), classifier.predict_proba(calibration)
@@ -507,8 +502,7 @@ def test_seeds_reach_nested_estimators_and_nothing_is_changed(plane):
     clusterer = make_pipeline(PCA(1, svd_solver="randomized"), KMeans(3, n_init=1))
     forest = RandomForestClassifier(5)
     first, again = (
-        generalizability_error(clusterer, plane, classifier=forest, n_repeats=2, random_state=3)
-        for _ in range(2)
+        generalizability_error(clusterer, plane, classifier=forest, n_repeats=2, random_state=3) for _ in range(2)
     )
     assert first == again
     assert clusterer[-1].random_state is None

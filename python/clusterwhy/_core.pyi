@@ -1,6 +1,6 @@
 """The compiled core. Arrays are C-contiguous and of exactly the dtype given; they are only read."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal, Protocol, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,4 +89,41 @@ def monte_carlo_errors(
     loss: str,
     threads: int,
 ) -> NDArray[np.float64] | None: ...
+
+@final
+class Presorted:
+    def __new__(cls, x: NDArray[np.float32] | NDArray[np.float64]) -> Presorted: ...
+
+@type_check_only
+class Plan(Protocol):
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def n_columns(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def features(self) -> NDArray[np.uint32] | None: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def stop(self) -> int: ...
+
+def native_cluster(
+    x: NDArray[np.float32] | NDArray[np.float64],
+    plan: Plan,
+    method: str,
+    params: dict[str, Any],
+    threads: int,
+) -> NDArray[np.int64]: ...
+def native_classify(
+    x: NDArray[np.float32] | NDArray[np.float64],
+    plan: Plan,
+    labels: NDArray[np.int32],
+    n_classes: int,
+    method: str,
+    params: dict[str, Any],
+    presorted: Presorted | None,
+    threads: int,
+) -> tuple[NDArray[np.uint16] | NDArray[np.float64], NDArray[np.bool_]]: ...
 def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...

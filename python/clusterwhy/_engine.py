@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from clusterwhy._recognise import NativeMethod, NotNativeError, recognise_classifier, recognise_clusterer
+
 ENGINES = ("auto", "native", "sklearn")
 
 
@@ -24,11 +30,30 @@ class EngineChoice(str):
         return f"{str(self)!r} ({self.reason})"
 
 
-def choose_engine(engine: str, clusterer: Any, classifier: Any) -> EngineChoice:
-    """Resolve the parameter ``engine``."""
+def choose_engine(
+    engine: str, clusterer: Any, classifier: Any, X: Any, n_columns: int
+) -> tuple[EngineChoice, tuple[NativeMethod, NativeMethod] | None]:
+    """Resolve the parameter ``engine``; with the native engine, return what it is to run."""
     if engine == "sklearn":
-        return EngineChoice("sklearn", "engine='sklearn' was asked for")
-    missing = "no method runs natively"
-    if engine == "native":
-        raise ValueError(f"engine='native' cannot run this: {missing}; use engine='auto'")
-    return EngineChoice("sklearn", missing)
+        return EngineChoice("sklearn", "engine='sklearn' was asked for"), None
+    try:
+        methods = recognise_clusterer(clusterer), recognise_classifier(classifier, n_columns)
+        _check_native_data(X)
+    except NotNativeError as reason:
+        if engine == "native":
+            raise ValueError(f"engine='native' cannot run this: {reason}; use engine='auto'") from None
+        return EngineChoice("sklearn", str(reason)), None
+    names = f"{type(clusterer).__name__} and {type(classifier).__name__}"
+    return EngineChoice("native", f"{names} run in Rust"), methods
+
+
+def _check_native_data(X: Any) -> None:
+    if issparse(X):
+        raise NotNativeError("sparse data go through the estimators")
+    if np.isnan(np.sum(X)) and np.isnan(X).any():
+        raise NotNativeError("data with missing values go through the estimators")
+
+
+def native_data(X: NDArray[Any]) -> NDArray[Any]:
+    """Return the data in the order that the core reads: C order; other orders are copied once."""
+    return np.ascontiguousarray(X)

@@ -27,7 +27,6 @@ class Task:
     patches: Minipatches
     clusterer: Any
     classifier: Any
-    n_classes: int
 
 
 def cluster_block(X: Any, task: Task, block: range) -> NDArray[np.int64]:
@@ -42,14 +41,14 @@ def cluster_block(X: Any, task: Task, block: range) -> NDArray[np.int64]:
 
 
 def classify_block(
-    X: Any, task: Task, block: range, labels: NDArray[np.int32]
+    X: Any, task: Task, block: range, labels: NDArray[np.int32], n_classes: int
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Train and predict minipatches `block`, whose aligned labels (len(block), n) are given.
 
     Returns the votes, (len(block), N) classes or (len(block), N, K) probabilities, and which minipatches
     were trained: those that are all noise are not.
     """
-    n_samples, n_classes = X.shape[0], task.n_classes
+    n_samples = X.shape[0]
     classes = np.zeros((len(block), n_samples), dtype=np.uint16)
     proba: NDArray[Any] | None = None
     voters = np.ones((len(block), n_samples), dtype=bool)
@@ -101,15 +100,15 @@ def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> 
 
 
 def classify_patches(
-    X: Any, task: Task, labels: NDArray[np.int32], *, n_jobs: int | None, verbose: int
+    X: Any, task: Task, labels: NDArray[np.int32], n_classes: int, *, n_jobs: int | None, verbose: int
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Train and predict every minipatch: all votes, and which minipatches were trained."""
-    plan = blocks(len(task.patches), X.shape[0] * task.n_classes * 8)
-    store = VoteStore(len(task.patches), X.shape[0], task.n_classes)
+    plan = blocks(len(task.patches), X.shape[0] * n_classes * 8)
+    store = VoteStore(len(task.patches), X.shape[0], n_classes)
     trained = np.ones(len(task.patches), dtype=bool)
     parts = run_blocks(
         classify_block,
-        [(X, task, block, labels[block.start : block.stop]) for block in plan],
+        [(X, task, block, labels[block.start : block.stop], n_classes) for block in plan],
         [len(block) for block in plan],
         n_jobs=n_jobs,
         verbose=verbose,

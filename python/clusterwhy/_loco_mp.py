@@ -19,6 +19,7 @@ from clusterwhy._ensemble import Task, align_all, classify_patches, cluster_patc
 from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._importances import ImportanceMixin, resolve_selection
 from clusterwhy._inference import rank_features
+from clusterwhy._native_ensemble import classify_natively, cluster_natively
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
@@ -74,12 +75,16 @@ def fit_ensemble(
 
     `reference` has codes and classes; None builds the labels from the minipatches' overlaps.
     """
-    engine = choose_engine(settings.engine, settings.clusterer, settings.classifier)
+    engine, native = choose_engine(settings.engine, settings.clusterer, settings.classifier, X, patches.n_columns)
     if settings.verbose:
         print(f"clusterwhy: engine {engine!r}")
     workers: dict[str, Any] = {"n_jobs": settings.n_jobs, "verbose": settings.verbose}
-    task = Task(patches, settings.clusterer, settings.classifier, 0)
-    labels = cluster_patches(X, task, **workers)
+    threads: dict[str, Any] = {"threads": settings.threads, "verbose": settings.verbose}
+    task = Task(patches, settings.clusterer, settings.classifier)
+    if native is None:
+        labels = cluster_patches(X, task, **workers)
+    else:
+        labels = cluster_natively(X, patches, native[0], **threads)
     if reference is None:
         reference = reference_from_overlaps(labels, patches.rows(), patches.n_samples)
     codes, classes = reference
@@ -90,8 +95,10 @@ def fit_ensemble(
     consensus, counts = _core.consensus_labels(aligned.ravel(), flat_rows, codes, len(classes))
     if not (aligned >= 0).any():
         raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
-    task = Task(patches, settings.clusterer, settings.classifier, len(classes))
-    votes, trained = classify_patches(X, task, aligned, **workers)
+    if native is None:
+        votes, trained = classify_patches(X, task, aligned, len(classes), **workers)
+    else:
+        votes, trained = classify_natively(X, patches, aligned, len(classes), native[1], **threads)
     voters, holds = patches.masks()
     voters[~trained] = 0
     ensemble = Ensemble(votes, voters, holds, patches._n_active, len(classes), patches.n_rows / patches.n_samples)

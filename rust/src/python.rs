@@ -2,7 +2,7 @@
 //!
 //! Every function takes NumPy arrays of one fixed dtype in C order, only reads them, releases the GIL while it
 //! works and returns fresh arrays. Python normalises dtype and order before it calls; what arrives otherwise
-//! is a `TypeError`. [`Error`] becomes `ValueError`; a panic, which would be a bug, becomes `RuntimeError`.
+//! is a `TypeError`. The one class, `Presorted`, lives as long as a fit and is never stored. [`Error`] becomes `ValueError`; a panic, which would be a bug, becomes `RuntimeError`.
 //!
 //! | Python | Rust |
 //! |---|---|
@@ -22,10 +22,20 @@ use numpy::{
 };
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::bits::BitMatrix;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
+use crate::native::centroid::{Metric, NearestCentroid};
+use crate::native::engine::{self, Run, RunVotes};
+use crate::native::forest::{Forest, ForestParameters};
+use crate::native::kmeans::{Init, KMeans};
+use crate::native::linkage::{Agglomerative, Linkage};
+use crate::native::neighbors::{KNeighbors, Weights};
+use crate::native::spectral::{Affinity, Spectral};
+use crate::native::tree::{Criterion, DecisionTree, Splitter, TreeParameters};
+use crate::native::{Classifier, Clusterer, Matrix, Values, presorted};
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
@@ -537,6 +547,231 @@ fn monte_carlo_errors<'py>(
     Ok(errors.map(|errors| errors.into_pyarray(py)))
 }
 
+/// Reads a parameter of a native method.
+fn param<'py, T: for<'a> FromPyObject<'a, 'py>>(
+    params: &Bound<'py, PyDict>,
+    name: &'static str,
+) -> PyResult<T> {
+    let value = params.get_item(name)?;
+    let value = value.ok_or_else(|| PyTypeError::new_err(format!("missing parameter {name}")))?;
+    value.extract().map_err(|_| PyTypeError::new_err(format!("cannot read parameter {name}")))
+}
+
+fn unknown(what: &'static str, got: &str, expected: &str) -> PyErr {
+    Error::value(what, format!("{got:?}"), expected).into()
+}
+
+fn clusterer(method: &str, params: &Bound<'_, PyDict>) -> PyResult<Box<dyn Clusterer + Send>> {
+    let n_clusters = param(params, "n_clusters")?;
+    Ok(match method {
+        "agglomerative" => {
+            let linkage = match param::<String>(params, "linkage")?.as_str() {
+                "ward" => Linkage::Ward,
+                "complete" => Linkage::Complete,
+                "average" => Linkage::Average,
+                "single" => Linkage::Single,
+                other => return Err(unknown("linkage", other, "ward, complete, average or single")),
+            };
+            Box::new(Agglomerative { n_clusters, linkage })
+        }
+        "kmeans" => {
+            let init = match param::<String>(params, "init")?.as_str() {
+                "k-means++" => Init::PlusPlus,
+                "random" => Init::Random,
+                other => return Err(unknown("init", other, "k-means++ or random")),
+            };
+            Box::new(KMeans {
+                n_clusters,
+                init,
+                n_init: param(params, "n_init")?,
+                max_iter: param(params, "max_iter")?,
+                tol: param(params, "tol")?,
+            })
+        }
+        "spectral" => {
+            let affinity = match param::<String>(params, "affinity")?.as_str() {
+                "nearest_neighbors" => {
+                    Affinity::NearestNeighbors { n_neighbors: param(params, "n_neighbors")? }
+                }
+                "rbf" => Affinity::Rbf { gamma: param(params, "gamma")? },
+                other => return Err(unknown("affinity", other, "nearest_neighbors or rbf")),
+            };
+            let (n_components, n_init) = (param(params, "n_components")?, param(params, "n_init")?);
+            Box::new(Spectral { n_clusters, affinity, n_components, n_init })
+        }
+        other => return Err(unknown("the method", other, "agglomerative, kmeans or spectral")),
+    })
+}
+
+fn tree_parameters(params: &Bound<'_, PyDict>) -> PyResult<TreeParameters> {
+    Ok(TreeParameters {
+        criterion: match param::<String>(params, "criterion")?.as_str() {
+            "gini" => Criterion::Gini,
+            "entropy" => Criterion::Entropy,
+            other => return Err(unknown("criterion", other, "gini or entropy")),
+        },
+        splitter: match param::<String>(params, "splitter")?.as_str() {
+            "best" => Splitter::Best,
+            "random" => Splitter::Random,
+            other => return Err(unknown("splitter", other, "best or random")),
+        },
+        max_depth: param(params, "max_depth")?,
+        min_samples_split: param(params, "min_samples_split")?,
+        min_samples_leaf: param(params, "min_samples_leaf")?,
+        max_features: param(params, "max_features")?,
+        min_impurity_decrease: param(params, "min_impurity_decrease")?,
+    })
+}
+
+fn classifier<'a>(
+    method: &str,
+    params: &Bound<'_, PyDict>,
+    presorted: Option<&'a Presorted>,
+) -> PyResult<Box<dyn Classifier + Send + 'a>> {
+    let sorted = || {
+        let none = || PyTypeError::new_err("trees need the data presorted");
+        presorted.map(|presorted| &presorted.0).ok_or_else(none)
+    };
+    Ok(match method {
+        "tree" => Box::new(DecisionTree { presorted: sorted()?, parameters: tree_parameters(params)? }),
+        "forest" => Box::new(Forest {
+            presorted: sorted()?,
+            parameters: ForestParameters {
+                tree: tree_parameters(params)?,
+                n_estimators: param(params, "n_estimators")?,
+                bootstrap: param(params, "bootstrap")?,
+            },
+        }),
+        "neighbors" => Box::new(KNeighbors {
+            n_neighbors: param(params, "n_neighbors")?,
+            weights: match param::<String>(params, "weights")?.as_str() {
+                "uniform" => Weights::Uniform,
+                "distance" => Weights::Distance,
+                other => return Err(unknown("weights", other, "uniform or distance")),
+            },
+        }),
+        "centroid" => Box::new(NearestCentroid {
+            metric: match param::<String>(params, "metric")?.as_str() {
+                "euclidean" => Metric::Euclidean,
+                "manhattan" => Metric::Manhattan,
+                other => return Err(unknown("metric", other, "euclidean or manhattan")),
+            },
+            soft: param(params, "soft")?,
+        }),
+        other => return Err(unknown("the method", other, "tree, forest, neighbors or centroid")),
+    })
+}
+
+/// The data as native methods read them: C-contiguous, of either precision.
+enum Data<'py> {
+    Single(PyReadonlyArray2<'py, f32>),
+    Double(PyReadonlyArray2<'py, f64>),
+}
+
+impl<'py> Data<'py> {
+    fn new(x: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if let Ok(x) = x.extract() {
+            return Ok(Data::Single(x));
+        }
+        let wrong = |_| PyTypeError::new_err("the data must be a float32 or float64 array of two dimensions");
+        Ok(Data::Double(x.extract().map_err(wrong)?))
+    }
+
+    fn matrix(&self) -> PyResult<Matrix<'_>> {
+        let (values, shape) = match self {
+            Data::Single(x) => (Values::F32(slice(x)?), x.shape()),
+            Data::Double(x) => (Values::F64(slice(x)?), x.shape()),
+        };
+        Ok(Matrix { values, rows: shape[0], columns: shape[1] })
+    }
+}
+
+/// Every feature of the data, sorted: made once a fit and handed to each call that grows trees.
+#[pyclass(frozen)]
+struct Presorted(presorted::Presorted);
+
+#[pymethods]
+impl Presorted {
+    #[new]
+    fn new(py: Python<'_>, x: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let data = Data::new(x)?;
+        let data = data.matrix()?;
+        Ok(Presorted(detached(py, 1, |_| presorted::Presorted::new(data))?))
+    }
+}
+
+/// The sizes of a design, and which of its minipatches to run.
+#[derive(FromPyObject)]
+struct Plan {
+    n_rows: usize,
+    n_columns: usize,
+    seed: u64,
+    features: Option<Vec<u32>>,
+    start: usize,
+    stop: usize,
+}
+
+impl Plan {
+    fn run<'a>(&'a self, data: Matrix<'a>) -> Result<Run<'a>> {
+        let active = self.features.as_ref().map_or(data.columns, Vec::len);
+        let design = Minipatches::new(data.rows, active, self.n_rows, self.n_columns, self.seed)?;
+        Ok(Run { data, design, features: self.features.as_deref(), start: self.start, stop: self.stop })
+    }
+}
+
+/// Clusters minipatches natively: labels (stop - start, n_rows).
+#[pyfunction]
+fn native_cluster<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    plan: Plan,
+    method: &str,
+    params: &Bound<'py, PyDict>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let data = Data::new(x)?;
+    let data = data.matrix()?;
+    let clusterer = clusterer(method, params)?;
+    let labels = detached(py, threads, |workers| engine::cluster(&plan.run(data)?, &*clusterer, workers))?;
+    let labels = labels.into_iter().map(i64::from).collect();
+    Ok(matrix(plan.stop.saturating_sub(plan.start), plan.n_rows, labels).into_pyarray(py))
+}
+
+type NativeVotes<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
+
+/// Trains and predicts minipatches natively: classes (b, N) or probabilities (b, N, K), and which were trained.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn native_classify<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    plan: Plan,
+    labels: PyReadonlyArray2<'py, i32>,
+    n_classes: usize,
+    method: &str,
+    params: &Bound<'py, PyDict>,
+    presorted: Option<&Bound<'py, Presorted>>,
+    threads: usize,
+) -> PyResult<NativeVotes<'py>> {
+    let data = Data::new(x)?;
+    let data = data.matrix()?;
+    let classifier = classifier(method, params, presorted.map(Bound::get))?;
+    let labels = slice(&labels)?;
+    let (votes, trained) = detached(py, threads, |workers| {
+        check_labels(labels, labels.len(), n_classes)?;
+        engine::classify(&plan.run(data)?, labels, n_classes, &*classifier, workers)
+    })?;
+    let patches = trained.len();
+    let votes = match votes {
+        RunVotes::Hard(votes) => matrix(patches, data.rows, votes).into_pyarray(py).into_any(),
+        RunVotes::Soft(votes) => Array3::from_shape_vec((patches, data.rows, n_classes), votes)
+            .expect("b x N x K values")
+            .into_pyarray(py)
+            .into_any(),
+    };
+    Ok((votes, trained.into_pyarray(py)))
+}
+
 /// The instruction set that kernels run with: `"avx512"`, `"avx2"` or `"baseline"`.
 #[pyfunction]
 fn simd_level() -> &'static str {
@@ -548,9 +783,9 @@ fn simd_level() -> &'static str {
 mod _core {
     #[pymodule_export]
     use super::{
-        align_patches, ari_scores, consensus_labels, estimator_seeds, leave_one_out, losses,
-        minipatch_indices, minipatch_masks, moments, monte_carlo_errors, overlap_reference, pair_differences,
-        probabilities, sample_scores, simd_level,
+        Presorted, align_patches, ari_scores, consensus_labels, estimator_seeds, leave_one_out, losses,
+        minipatch_indices, minipatch_masks, moments, monte_carlo_errors, native_classify, native_cluster,
+        overlap_reference, pair_differences, probabilities, sample_scores, simd_level,
     };
 
     #[pymodule_export]

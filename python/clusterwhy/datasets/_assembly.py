@@ -37,9 +37,7 @@ def within_cluster_scale(X: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -
     return float(np.sqrt(squares / X.size))
 
 
-def noise_standard_deviation(
-    noise_scale: Any, signal: npt.NDArray[np.float64], y: npt.NDArray[np.int64]
-) -> float:
+def noise_standard_deviation(noise_scale: Any, signal: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
     """Return the standard deviation of the noise columns that `noise_scale` asks for."""
     if isinstance(noise_scale, str):
         if noise_scale == "within":

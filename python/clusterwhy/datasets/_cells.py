@@ -63,9 +63,7 @@ def load_cells() -> Any:
     names = np.array(sorted(map(str, adata.obs["bulk_labels"].unique())))
     return Bunch(
         data=np.ascontiguousarray(adata.X, dtype=np.float32),
-        target=np.searchsorted(names, adata.obs["bulk_labels"].astype(str).to_numpy(dtype=str)).astype(
-            np.int64
-        ),
+        target=np.searchsorted(names, adata.obs["bulk_labels"].astype(str).to_numpy(dtype=str)).astype(np.int64),
         target_names=names,
         feature_names=adata.var_names.to_numpy(dtype=str),
         sample_names=adata.obs_names.to_numpy(dtype=str),

@@ -34,9 +34,7 @@ CALIBRATED: dict[str, dict[str, dict[int, float]]] = {
 }
 
 
-def resolve_setting(
-    setting: str, difficulty: str | None, value: float | None, name: str, n_clusters: int
-) -> float:
+def resolve_setting(setting: str, difficulty: str | None, value: float | None, name: str, n_clusters: int) -> float:
     """Return `value`, or the constant of `difficulty` where no value is given.
 
     Between the calibrated numbers of clusters the constant is interpolated; outside, it is that of the

@@ -64,7 +64,7 @@ def _log_joint(parameters: _Parameters, X: _Array, log_X: _Array) -> _Array:
     return joint
 
 
-class GammaMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
     r"""Cluster positive, skewed data by a mixture of gamma distributions, fitted by EM.
 
     Within a component the features are independent, feature j of component k being gamma distributed with

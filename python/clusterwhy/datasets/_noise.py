@@ -39,9 +39,7 @@ def noise_kinds(noise: Any) -> tuple[str, ...]:
         raise TypeError(f"noise must be a kind or a sequence of kinds, got {type(noise).__name__}.")
     unknown = [kind for kind in kinds if kind not in NOISE_KINDS]
     if unknown or not kinds:
-        raise ValueError(
-            f"noise must be 'mixed' or name kinds among {', '.join(NOISE_KINDS)}, got {noise!r}."
-        )
+        raise ValueError(f"noise must be 'mixed' or name kinds among {', '.join(NOISE_KINDS)}, got {noise!r}.")
     return kinds
 
 

@@ -104,9 +104,7 @@ def faithfulness(
     scores = as_scores(importances, "importances", ndim=1)
     data = np.asarray(X)
     if data.ndim != 2 or data.shape[1] != scores.size:
-        raise ValueError(
-            f"X must have shape (n_samples, {scores.size}) to match importances, got {data.shape}."
-        )
+        raise ValueError(f"X must have shape (n_samples, {scores.size}) to match importances, got {data.shape}.")
     as_choice(removal, "removal", ("single", "cumulative"))
     as_choice(method, "method", ("pearson", "spearman"))
     constants = _replacement(baseline, data)

@@ -115,9 +115,7 @@ def feature_generalizability(
 
     model = make_pipeline(StandardScaler(), SVC()) if classifier is None else clone(classifier)
     folds = StratifiedKFold(n_splits=cv, shuffle=True, random_state=random_state)
-    return float(
-        np.mean(cross_val_score(model, masked, y, cv=folds, scoring="accuracy", error_score="raise"))
-    )
+    return float(np.mean(cross_val_score(model, masked, y, cv=folds, scoring="accuracy", error_score="raise")))
 
 
 def generalizability_error(
@@ -233,9 +231,7 @@ def _without_noise(X: npt.NDArray[Any], labels: Any, part: str) -> tuple[npt.NDA
     labels = np.asarray(labels)
     kept = labels != NOISE
     if not kept.any():
-        raise ValueError(
-            f"the clusterer found nothing but noise in the {part} part of {labels.size} observations."
-        )
+        raise ValueError(f"the clusterer found nothing but noise in the {part} part of {labels.size} observations.")
     return X[kept], labels[kept]
 
 
@@ -245,14 +241,9 @@ def _error(model: Any, X: npt.NDArray[Any], labels: npt.NDArray[Any], loss: str)
         return -float(adjusted_rand_score(labels, predicted))
     naming = match_labels(labels, predicted)
     if loss == "zero_one":
-        right = [
-            naming.get(label) == guess
-            for label, guess in zip(labels.tolist(), predicted.tolist(), strict=True)
-        ]
+        right = [naming.get(label) == guess for label, guess in zip(labels.tolist(), predicted.tolist(), strict=True)]
         return 1 - float(np.mean(right))
     column = {name: k for k, name in enumerate(model.classes_.tolist())}
     proba = model.predict_proba(X)
-    of_own = [
-        proba[i, column[naming[label]]] if label in naming else 0.0 for i, label in enumerate(labels.tolist())
-    ]
+    of_own = [proba[i, column[naming[label]]] if label in naming else 0.0 for i, label in enumerate(labels.tolist())]
     return 1 - float(np.mean(of_own))

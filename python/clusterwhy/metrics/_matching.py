@@ -61,7 +61,6 @@ def matched_accuracy(y_true: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         raise ValueError(f"y_true has {truth.size} observations, but labels has {found.size}.")
     naming = match_labels(found, truth)
     agree = [
-        label in naming and naming[label] == true
-        for label, true in zip(found.tolist(), truth.tolist(), strict=True)
+        label in naming and naming[label] == true for label, true in zip(found.tolist(), truth.tolist(), strict=True)
     ]
     return float(np.mean(agree))

@@ -16,9 +16,7 @@ def _signal_mask(signal: Any, n_features: int) -> npt.NDArray[np.bool_]:
         raise ValueError(f"signal must name at least one feature, got shape {indices.shape}.")
     if indices.dtype == np.bool_:
         if indices.size != n_features:
-            raise ValueError(
-                f"signal is a mask of {indices.size} features, but importances has {n_features}."
-            )
+            raise ValueError(f"signal is a mask of {indices.size} features, but importances has {n_features}.")
         if not indices.any():
             raise ValueError("signal must name at least one feature, but the mask is False throughout.")
         return indices

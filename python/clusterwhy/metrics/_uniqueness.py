@@ -70,9 +70,7 @@ def uniqueness(
     data = as_scores(X, "X", ndim=2)
     n_samples = data.shape[0]
     if explanations.shape[0] != n_samples:
-        raise ValueError(
-            f"sample_importances explains {explanations.shape[0]} observations, but X has {n_samples}."
-        )
+        raise ValueError(f"sample_importances explains {explanations.shape[0]} observations, but X has {n_samples}.")
     if n_samples < 2:
         raise ValueError("uniqueness compares observations and needs at least 2, got 1.")
     if not np.isfinite(data).all():
@@ -94,8 +92,6 @@ def uniqueness(
         slopes = np.linalg.norm(changes, axis=1) / distances[nearest]
         ratios[i] = np.nan if slopes.size == 0 else slopes.mean() if reduction == "mean" else slopes.min()
     if np.isnan(ratios).all():
-        warnings.warn(
-            "uniqueness is not defined: all observations are equal.", UndefinedMetricWarning, stacklevel=2
-        )
+        warnings.warn("uniqueness is not defined: all observations are equal.", UndefinedMetricWarning, stacklevel=2)
         return float("nan")
     return float(np.nanmean(ratios))

@@ -1,0 +1,86 @@
+"""Fits an ensemble of minipatches in the core: the native counterpart of :mod:`clusterwhy._ensemble`.
+
+The same two passes over the same minipatches. Blocks exist for the progress bar and to bound memory; threads
+share a block, and the core looks for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterwhy import _core
+from clusterwhy._engine import native_data
+from clusterwhy._parallel import BLOCK_BYTES, progress
+from clusterwhy._patches import Minipatches
+from clusterwhy._recognise import NativeMethod
+from clusterwhy._votes import VoteStore
+
+# Minipatches in a call: a second or so of work.
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which minipatches a call runs, as the core reads it."""
+
+    n_rows: int
+    n_columns: int
+    seed: int
+    features: NDArray[np.uint32] | None
+    start: int
+    stop: int
+
+
+def plans(patches: Minipatches, bytes_per_patch: int = 0) -> list[Plan]:
+    """Cut the minipatches into calls."""
+    size = max(1, min(BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
+    features = None if patches.features is None else patches.features.astype(np.uint32)
+    return [
+        Plan(patches.n_rows, patches.n_columns, patches.seed, features, start, min(start + size, len(patches)))
+        for start in range(0, len(patches), size)
+    ]
+
+
+def cluster_natively(
+    X: Any, patches: Minipatches, method: NativeMethod, *, threads: int, verbose: int
+) -> NDArray[np.int64]:
+    """Cluster every minipatch: labels (B, n)."""
+    data = native_data(X)
+    labels = np.empty((len(patches), patches.n_rows), dtype=np.int64)
+    with progress(len(patches), "cluster", verbose) as advance:
+        for plan in plans(patches):
+            part = _core.native_cluster(data, plan, method.name, method.params, threads)
+            labels[plan.start : plan.stop] = part
+            advance(plan.stop - plan.start)
+    return labels
+
+
+def classify_natively(
+    X: Any,
+    patches: Minipatches,
+    labels: NDArray[np.int32],
+    n_classes: int,
+    method: NativeMethod,
+    *,
+    threads: int,
+    verbose: int,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Train and predict every minipatch: all votes, and which minipatches were trained."""
+    data = native_data(X)
+    presorted = _core.Presorted(data) if method.presorted else None
+    store = VoteStore(len(patches), X.shape[0], n_classes)
+    trained = np.ones(len(patches), dtype=bool)
+    with progress(len(patches), "classify", verbose) as advance:
+        for plan in plans(patches, X.shape[0] * n_classes * 8):
+            rows = slice(plan.start, plan.stop)
+            votes, known = _core.native_classify(
+                data, plan, labels[rows], n_classes, method.name, method.params, presorted, threads
+            )
+            store.put(plan.start, votes)
+            trained[rows] = known
+            advance(plan.stop - plan.start)
+    return store.votes, trained
