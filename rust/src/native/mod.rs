@@ -5,7 +5,7 @@
 
 pub mod distance;
 pub mod kmeans;
-pub mod lanes;
+mod lanes;
 pub mod linkage;
 pub mod spectral;
 
