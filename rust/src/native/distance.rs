@@ -16,6 +16,9 @@
 //! (`matrixmultiply`, `faer`), so that their bits differ from machine to machine, and because a symmetric
 //! product is half the work of a general one.
 
+// Indices are lanes and registers here, counted alike in several arrays.
+#![allow(clippy::needless_range_loop)]
+
 use super::lanes::{Real, Vector};
 use super::{Matrix, Values};
 use crate::simd::Level;
@@ -192,7 +195,7 @@ pub fn products<T: Real, const W: usize>(
     b: &Panels<T, W>,
     out: &mut Vec<T>,
 ) {
-    assert!(a.columns == b.columns && W % 4 == 0);
+    assert!(a.columns == b.columns && W.is_multiple_of(4));
     out.resize(a.padded() * b.padded(), T::default());
     run_products(level, a, b, out);
 }
@@ -471,4 +474,104 @@ fn run_products<T: Real, const W: usize>(
     }
     let _ = level;
     products_rows::<T, T::Quarter, W, 2, 1, 4>(a, b, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn data(rows: usize, columns: usize) -> impl Strategy<Value = Vec<f64>> {
+        proptest::collection::vec(-10.0..10.0f64, rows * columns)
+    }
+
+    fn shaped() -> impl Strategy<Value = (usize, usize, Vec<f64>)> {
+        (1usize..70, 1usize..9).prop_flat_map(|(n, m)| (Just(n), Just(m), data(n, m)))
+    }
+
+    fn packed<T: Real, const W: usize>(values: &[f64], rows: usize, columns: usize) -> Panels<T, W> {
+        let mut panels = Panels::default();
+        panels.pack(Matrix { values: Values::F64(values), rows, columns }, &vec![0.0; columns]);
+        panels
+    }
+
+    proptest! {
+        #[test]
+        fn distances_are_those_of_a_double_loop((n, m, values) in shaped()) {
+            let panels = packed::<f64, WIDTH>(&values, n, m);
+            let mut norms = Vec::new();
+            panels.squared_norms(&mut norms);
+            for form in [Form::Product, Form::Difference] {
+                let mut bits: Option<Vec<u64>> = None;
+                for level in Level::ALL.into_iter().filter(|&l| l <= Level::supported()) {
+                    let mut out = Vec::new();
+                    pairwise(level, form, &panels, &norms, &mut out);
+                    let mut here = Vec::new();
+                    for i in 0..n {
+                        for j in 0..n {
+                            let mut square = 0.0;
+                            for k in 0..m {
+                                let difference = values[i * m + k] - values[j * m + k];
+                                square += difference * difference;
+                            }
+                            let distance = out[i * panels.padded() + j];
+                            prop_assert_eq!(distance.to_bits(), out[j * panels.padded() + i].to_bits());
+                            match form {
+                                Form::Difference => prop_assert_eq!(distance, square.sqrt()),
+                                Form::Product => prop_assert!((distance * distance - square).abs() < 1e-10),
+                            }
+                            here.push(distance.to_bits());
+                        }
+                    }
+                    prop_assert!(bits.is_none_or(|bits| bits == here), "{:?} differs", level);
+                    bits = Some(here);
+                }
+            }
+        }
+
+        #[test]
+        fn products_are_those_of_a_double_loop((n, m, values) in shaped(), k in 1usize..20) {
+            let k = k.min(n);
+            fn check<T: Real + std::fmt::Debug, const W: usize>(k: usize, n: usize, m: usize, values: &[f64]) {
+                let (a, b) = (packed::<T, WIDTH>(&values[..k * m], k, m), packed::<T, W>(values, n, m));
+                for level in Level::ALL.into_iter().filter(|&l| l <= Level::supported()) {
+                    let mut out = Vec::new();
+                    products(level, &a, &b, &mut out);
+                    for r in 0..k {
+                        for i in 0..n {
+                            let mut sum = T::default();
+                            for j in 0..m {
+                                sum = sum + T::from_f64(values[r * m + j]) * T::from_f64(values[i * m + j]);
+                            }
+                            assert!(out[r * b.padded() + i] == sum, "{level:?}");
+                        }
+                    }
+                }
+            }
+            check::<f32, 16>(k, n, m, &values);
+            check::<f64, 8>(k, n, m, &values);
+        }
+    }
+
+    #[test]
+    fn equal_rows_are_at_distance_zero_and_spoil_the_result() {
+        let values = [0.1, 0.7, 0.3, 0.9, 0.1, 0.7];
+        let panels = packed::<f64, WIDTH>(&values, 3, 2);
+        let (mut norms, mut out) = (Vec::new(), Vec::new());
+        panels.squared_norms(&mut norms);
+        assert!(pairwise(Level::Baseline, Form::Product, &panels, &norms, &mut out));
+        assert_eq!(out[2], 0.0);
+    }
+
+    #[test]
+    fn the_centre_of_integers_is_an_integer() {
+        let mut mean = Vec::new();
+        let of = |values: &[f64], mean: &mut Vec<f64>| {
+            centre(Matrix { values: Values::F64(values), rows: 2, columns: 2 }, mean)
+        };
+        assert!(of(&[1.0, -2.0, 2.0, -9.0], &mut mean));
+        assert_eq!(mean, [2.0, -6.0]);
+        assert!(!of(&[1.0, -2.5, 2.0, -9.0], &mut mean));
+        assert_eq!(mean, [1.5, -5.75]);
+    }
 }

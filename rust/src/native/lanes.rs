@@ -5,6 +5,9 @@
 //! operation is one IEEE operation per lane, and multiplication and addition are never fused, so that the
 //! width cannot change a bit.
 
+// Indices are lanes and registers here, counted alike in several arrays.
+#![allow(clippy::needless_range_loop)]
+
 use std::ops::{Add, Div, Mul, Sub};
 
 /// A floating-point type that kernels are generic over.

@@ -8,7 +8,7 @@ pub mod distance;
 pub mod engine;
 pub mod forest;
 pub mod kmeans;
-pub mod lanes;
+mod lanes;
 pub mod linkage;
 pub mod neighbors;
 pub mod patch;
