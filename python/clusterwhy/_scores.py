@@ -100,8 +100,14 @@ def uses_hard_votes(loss: Loss) -> bool:
 
 
 def prepare(ensemble: Ensemble, loss: Loss) -> Ensemble:
-    """Harden the votes if the loss wants hard ones."""
-    return ensemble.harden() if uses_hard_votes(loss) else ensemble
+    """Harden the votes if the loss wants hard ones; widen them if it may be steep where a vote is 0.
+
+    Sums of single-precision votes are off by some 1e-8, which hinge, margin and brier pass on as it is, but a
+    logarithm turns a vote of 0 into anything at all.
+    """
+    if uses_hard_votes(loss):
+        return ensemble.harden()
+    return ensemble.widen() if loss == "log" or callable(loss) else ensemble
 
 
 def _callable_scores(
