@@ -118,6 +118,10 @@ def _callable_scores(
     threads: int,
 ) -> RawScores:
     scored = (labels >= 0) & (loo.counts > 0)
+    if not scored.any():
+        # A user's loss is not asked about nothing.
+        n, m = len(labels), ensemble.n_features
+        return RawScores(np.full(n, np.nan), np.full(m, np.nan), np.full((n, m), np.nan))
     proba = loo.proba
     y = labels.astype(np.int64)
     first = call_loss(loss, y[scored], proba[scored])
