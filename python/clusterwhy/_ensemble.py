@@ -53,6 +53,7 @@ def classify_block(
     proba: NDArray[Any] | None = None
     voters = np.ones((len(block), n_samples), dtype=bool)
     trained = np.ones(len(block), dtype=bool)
+    untaught = np.zeros(len(block), dtype=bool)
     with single_threaded_libraries():
         for t, b in enumerate(block):
             rows, columns = task.patches.rows(b), task.patches.columns(b)
@@ -65,6 +66,7 @@ def classify_block(
             held_out = np.flatnonzero(voters[t])
             if (y == y[0]).all():
                 # One class left: nothing to train.
+                untaught[t] = True
                 votes: NDArray[Any] = np.full(len(held_out), y[0], dtype=np.uint16)
             else:
                 what = f"minipatch {b}"
@@ -79,8 +81,8 @@ def classify_block(
                 proba[t, held_out] = votes
     if proba is None:
         return classes, trained
-    # Minipatches with one class cast whole votes among the soft ones.
-    hard = voters & (proba.sum(axis=2) == 0)
+    # Minipatches with one class cast whole votes among the soft ones. Rows of zeros that a classifier gives stay.
+    hard = voters & untaught[:, None]
     proba[hard, classes[hard]] = 1
     return compact(proba, voters), trained
 

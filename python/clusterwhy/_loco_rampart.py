@@ -238,6 +238,9 @@ class LOCORampart(MinipatchMixin):
             n_columns = max(1, n_columns)
         else:
             n_columns = check_patch_size(self.max_features, m, "max_features", "features")
+            if turn > 0:
+                # Rounding up must not fill the few features of a late round; a fraction of 1 fails in the first.
+                n_columns = min(n_columns, max(1, m - 1))
         n_rows = check_patch_size(self.max_samples, n_samples, "max_samples", "observations")
         if n_rows == n_samples:
             raise ValueError(

@@ -57,6 +57,10 @@ class Ensemble:
             hard[b] = proba.argmax(axis=1)
         return self._replace(votes=hard)
 
+    def widen(self) -> Ensemble:
+        """Replace single-precision probabilities by double-precision ones."""
+        return self._replace(votes=self.votes.astype(np.float64)) if self.votes.dtype == np.float32 else self
+
     def with_sets(self, holds: NDArray[np.uint64], n_sets: int) -> Ensemble:
         """Take sets of features as the features: `holds` says which minipatches touch which set."""
         return self._replace(holds=holds, n_features=n_sets)

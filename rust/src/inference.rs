@@ -66,8 +66,9 @@ pub fn pair_differences(ensemble: &Ensemble<'_>) -> Vec<f64> {
 /// `q_b = (1/N) sum_{i left out by b} (B / T_i) l'(z_i, H(i)) . (p_b(i) - H(i))`
 ///
 /// is what minipatch `b` does to the mean loss (the infinitesimal jackknife; `T_i` minipatches vote on `i`).
-/// With `B1` minipatches that hold `j` and `B0` that do not, the difference of the two means has variance
-/// `(B1 / B)^2 (s1^2 / B1 + s0^2 / B0)`, `s` the standard deviations of `q` on either side.
+/// With `B1` minipatches that hold `j` and `B0` that do not, the difference `D` of the two means has variance
+/// `(B1 / B)^2 (s1^2 / B1 + s0^2 / B0) + D^2 B0 / (B1 B)`, `s` the standard deviations of `q` on either side:
+/// another draw would change `B1` as well, and the mean over all minipatches with it.
 ///
 /// `None` for a loss without a slope. NaN for a feature that no or one minipatch leaves out; 0 for one that
 /// none holds. Cost: O(B (N K + M)).
@@ -79,6 +80,8 @@ pub fn monte_carlo_errors(
     workers: Workers<'_>,
 ) -> Option<Vec<f64>> {
     let (n, k, patches) = (ensemble.n_samples(), ensemble.n_classes, ensemble.n_patches());
+    // Minipatches that vote on nothing were never trained: they are not part of the ensemble.
+    let used: Vec<usize> = (0..patches).filter(|&b| ensemble.voters.row(b).iter().any(|&w| w != 0)).collect();
     // The slopes, weighted so that q_b is a plain sum; and the constant part, slope . H.
     let mut slopes = vec![0.0; n * k];
     let mut at_mean = vec![0.0; n];
@@ -88,7 +91,7 @@ pub fn monte_carlo_errors(
         let count = f64::from(loo.counts[i]);
         let p: Vec<f64> = loo.totals[i * k..(i + 1) * k].iter().map(|sum| sum / count).collect();
         loss.gradient(labels[i] as usize, &p, slope)?;
-        slope.iter_mut().for_each(|s| *s *= patches as f64 / count / scored);
+        slope.iter_mut().for_each(|s| *s *= used.len() as f64 / count / scored);
         at_mean[i] = slope.iter().zip(&p).map(|(s, p)| s * p).sum();
     }
     let mut influence = vec![0.0; patches];
@@ -108,8 +111,6 @@ pub fn monte_carlo_errors(
             }
         },
     );
-    // Minipatches that vote on nothing were never trained: they are not part of the ensemble.
-    let used: Vec<usize> = (0..patches).filter(|&b| ensemble.voters.row(b).iter().any(|&w| w != 0)).collect();
     let m = ensemble.n_features();
     // Count, sum and squares of q with and without each feature, about 0 (q has mean 0 by construction).
     let mut with = vec![[0.0f64; 3]; m];
@@ -140,7 +141,10 @@ pub fn monte_carlo_errors(
             // A single minipatch has no spread of its own: borrow the other side's.
             let s0 = variance(without);
             let s1 = if with[0] < 2.0 { s0 } else { variance(with) };
-            (with[0] / all[0]) * (s1 / with[0] + s0 / without[0]).sqrt()
+            let difference = without[1] / without[0] - all[1] / all[0];
+            let of_sides = (with[0] / all[0]).powi(2) * (s1 / with[0] + s0 / without[0]);
+            let of_sizes = difference * difference * without[0] / (with[0] * all[0]);
+            (of_sides + of_sizes).sqrt()
         })
         .collect();
     Some(errors)

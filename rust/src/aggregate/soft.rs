@@ -7,6 +7,10 @@
 //! single-precision votes the rounding error is that of `TILE` additions, whatever B is; with double-precision
 //! votes everything is double.
 //!
+//! What is left of a class after the subtraction may be pure rounding. With double-precision votes, a difference
+//! that is no larger than the rounding of the two sums counts as the 0 it almost always is (losses with a
+//! logarithm would see the difference). Where no voter is left, the sums are 0 whatever the precision.
+//!
 //! Cost: `B N K m` additions. No lane is ever added to another, so the order of every sum is that of the
 //! minipatches, for any instruction set and number of threads.
 
@@ -22,12 +26,16 @@ const TILE: usize = 64;
 pub(super) trait Vote: Copy + Default + Send + Sync + std::ops::AddAssign + Into<f64> {
     /// Lanes that are summed together: eight 512-bit registers.
     const LANES: usize;
+    /// Relative rounding for each vote added, up to which a difference of sums is 0. Not for single precision:
+    /// its tiles round more coarsely than small probabilities are.
+    const ROUNDING: f64;
     /// [`add_tile`] for this precision and the instruction set at hand.
     fn add_tile(level: Level, tile: &[Self], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]);
 }
 
 impl Vote for f32 {
     const LANES: usize = 128;
+    const ROUNDING: f64 = 0.0;
     fn add_tile(level: Level, tile: &[f32], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]) {
         add_tile_single(level, tile, members, starts, lanes, held);
     }
@@ -35,6 +43,7 @@ impl Vote for f32 {
 
 impl Vote for f64 {
     const LANES: usize = 64;
+    const ROUNDING: f64 = f64::EPSILON;
     fn add_tile(level: Level, tile: &[f64], members: &[u8], starts: &[u32], lanes: usize, held: &mut [f64]) {
         add_tile_double(level, tile, members, starts, lanes, held);
     }
@@ -128,9 +137,14 @@ pub(super) fn run<V: Vote, T: Send, S>(
             for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
                 let i = first + offset;
                 let total = &loo.totals[i * k..(i + 1) * k];
-                subtract(level, held, lanes, offset * k, total, &mut s.sums[..width * k]);
-                count(level, voted_by.row(i), &held_by, j0, loo.counts[i], &mut s.counts[..width]);
-                let cell = Cell { i, first: j0, sums: &s.sums[..width * k], counts: &s.counts[..width] };
+                let (sums, counts) = (&mut s.sums[..width * k], &mut s.counts[..width]);
+                let rounding = V::ROUNDING * f64::from(loo.counts[i]);
+                subtract(level, held, lanes, offset * k, total, rounding, sums);
+                count(level, voted_by.row(i), &held_by, j0, loo.counts[i], counts);
+                for (j, _) in counts.iter().enumerate().filter(|&(_, &count)| count == 0.0) {
+                    sums.iter_mut().skip(j).step_by(width).for_each(|sum| *sum = 0.0);
+                }
+                let cell = Cell { i, first: j0, sums, counts };
                 sink(&mut s.sink, cell, row);
             }
         }
@@ -205,16 +219,20 @@ fn add_sums<V: Vote, const Q: usize>(held: &mut [f64], sums: &[V; Q]) {
 }
 
 dispatch! {
-    /// `sums[k][j] = total[k] - held[j][at + k]`: from feature-major lanes to one row a class.
-    fn subtract(held: &[f64], lanes: usize, at: usize, total: &[f64], sums: &mut [f64]) = subtract_body
+    /// `sums[k][j] = total[k] - held[j][at + k]`, 0 within `rounding * total[k]`: from feature-major lanes to
+    /// one row a class.
+    fn subtract(held: &[f64], lanes: usize, at: usize, total: &[f64], rounding: f64, sums: &mut [f64])
+        = subtract_body
 }
 
 #[inline(always)]
-fn subtract_body(held: &[f64], lanes: usize, at: usize, total: &[f64], sums: &mut [f64]) {
+fn subtract_body(held: &[f64], lanes: usize, at: usize, total: &[f64], rounding: f64, sums: &mut [f64]) {
     let width = held.len() / lanes;
     for (k, (row, &total)) in sums.chunks_exact_mut(width).zip(total).enumerate() {
+        let least = rounding * total.abs();
         for (j, sum) in row.iter_mut().enumerate() {
-            *sum = total - held[j * lanes + at + k];
+            let rest = total - held[j * lanes + at + k];
+            *sum = if rest.abs() > least { rest } else { 0.0 };
         }
     }
 }

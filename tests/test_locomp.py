@@ -1,0 +1,125 @@
+"""LOCO-MP from data to scores, against the plain reference with the same estimators and minipatches."""
+
+import clusterwhy as cw
+import numpy as np
+import pytest
+import reference
+from estimators import CLASSIFIERS, density, ward
+from problems import assert_close
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+LOSSES = ("hinge", "margin", "brier", "log", "zero_one", "ari")
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(60, 6))
+    X[:20, :2] += 3
+    X[20:40, 1:3] -= 3
+    return X
+
+
+def unambiguous(labels, targets):
+    """The oracle's alignment; where several are best, the library's choice, if it is one of them."""
+    optima = reference.all_alignments(labels, targets)
+    if len(optima) == 1:
+        return optima[0]
+    chosen = cw.align_labels(labels, targets)
+    assert any(np.array_equal(chosen, one) for one in optima)
+    return chosen
+
+
+def codes_of(fitted, labels):
+    return np.where(labels == -1, -1, np.searchsorted(fitted.classes_, labels))
+
+
+def check(X, clusterer, classifier, **options):
+    options = {"n_patches": 40, "max_features": 3, "random_state": 5, **options}
+    fitted = cw.LOCOMP(clusterer(), classifier(), **options).fit(X)
+    codes = codes_of(fitted, fitted.reference_labels_)
+    patches = list(fitted.patches_)
+    expected = reference.locomp(X, patches, clusterer, classifier, codes, fitted.loss, align=unambiguous)
+    assert np.array_equal(codes_of(fitted, fitted.labels_), expected.pop("consensus"))
+    assert_close(vars(fitted), {name: s for name, s in expected.items() if name.endswith("_")}, 1e-9)
+    return fitted
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_reference_from_all_data(data, classifier, loss):
+    fitted = check(data, ward, CLASSIFIERS[classifier], loss=loss, max_samples=0.4)
+    full = ward().fit_predict(data)
+    assert np.array_equal(fitted.reference_labels_, full)
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_reference_from_overlaps(data, classifier):
+    fitted = check(data, ward, CLASSIFIERS[classifier], reference="overlap", max_samples=0.4)
+    # The planted clusters are found without clustering all the data.
+    truth = np.repeat([0, 1, 2], 20)
+    assert (cw.align_labels(fitted.reference_labels_, truth) == truth).mean() > 0.9
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+@pytest.mark.parametrize("kind", ["integers with noise", "strings", "fewer", "more"])
+def test_reference_given(data, classifier, kind):
+    labels = np.repeat([10, 20, 30], 20)
+    if kind == "integers with noise":
+        labels[::7] = -1
+    if kind == "strings":
+        labels = np.array(["b", "a", "c"])[labels // 10 - 1]
+    if kind == "fewer":
+        labels = np.where(labels == 30, 20, labels)
+    if kind == "more":
+        labels[::3] += 5
+    fitted = check(data, ward, CLASSIFIERS[classifier], reference=labels, max_samples=0.4)
+    assert np.array_equal(fitted.reference_labels_, labels)
+    assert fitted.classes_.tolist() == sorted(set(labels.tolist()) - {-1})
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("given", [False, True])
+def test_noise_and_any_number_of_clusters(data, loss, given):
+    # Density clustering finds another number of clusters in each minipatch, and noise in all.
+    reference_labels = np.repeat([0, 1, 2], 20) if given else "full"
+    fitted = check(data, density, CLASSIFIERS["neighbours"], loss=loss, reference=reference_labels, max_samples=0.7)
+    sizes = {len(set(density().fit_predict(data[np.ix_(r, c)])) - {-1}) for r, c in fitted.patches_}
+    assert len(sizes) > 1
+
+
+@pytest.mark.filterwarnings("ignore:no minipatch without them:UserWarning")
+@pytest.mark.parametrize("loss", ["hinge", "zero_one"])
+def test_minipatches_that_are_all_noise_do_not_vote(loss):
+    # Where the scattered feature is in, nothing is dense.
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.repeat([0.0, 5.0], 20), rng.normal(size=40) / 10, rng.normal(size=40) * 1e3])
+    labels = np.repeat([0, 1], 20)
+    fitted = check(
+        X, density, CLASSIFIERS["neighbours"], reference=labels, loss=loss, max_samples=0.5, max_features=1
+    )
+    # As if it were in no minipatch at all.
+    assert fitted.feature_importances_[2] == 0
+    assert fitted.monte_carlo_errors_[2] == 0
+
+
+class Undecided(ClassifierMixin, BaseEstimator):
+    """Gives no class any probability where it does not know, as neighbours within a radius may."""
+
+    def fit(self, X, y):
+        self.classes_, self.mean_ = np.unique(y), X.mean()
+        return self
+
+    def predict_proba(self, X):
+        known = (X[:, 0] > self.mean_).astype(float)
+        out = np.zeros((len(X), len(self.classes_)))
+        out[:, 0] = known * 0.75
+        out[:, 1] = known * 0.25
+        return out
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def test_a_row_without_probabilities_is_no_vote_for_the_first_class(data):
+    check(data, ward, Undecided, max_samples=0.4)

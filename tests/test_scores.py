@@ -1,0 +1,148 @@
+"""Importances of features, clusters and observations, and their errors, against the plain reference."""
+
+import clusterwhy as cw
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from problems import KINDS, LOSSES, POINTWISE, assert_close, make_problem, problems
+
+
+def both(problem, loss, **options):
+    got = cw.loco_scores(problem.predictions, problem.patches, problem.labels, loss, n_features=problem.n_features)
+    expected = reference.scores(problem.votes, problem.voters, problem.held, problem.labels, loss)
+    return got, expected
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@given(problem=problems())
+def test_scores_are_the_formulas(loss, problem):
+    got, expected = both(problem, loss)
+    assert_close(got, expected, problem.tolerance)
+
+
+# Sizes on either side of the kernels' blocks: 64 minipatches or lanes, 16 observations, 512 features, 64 bits.
+CROSSING = [
+    (33, 5, 64, 3),
+    (17, 6, 65, 3),
+    (3, 4, 129, 7),
+    (65, 64, 20, 2),
+    (5, 511, 9, 2),
+    (5, 512, 9, 2),
+    (5, 513, 70, 3),
+    (2, 1100, 9, 1),
+    (5, 3, 20, 64),
+    (5, 3, 70, 65),
+    (3, 3, 12, 130),
+    (130, 1, 3, 1),
+    (1, 1, 1, 1),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", CROSSING, ids=str)
+def test_scores_across_the_blocks(size, kind, loss):
+    problem = make_problem(sum(size), *size, kind)
+    got, expected = both(problem, loss)
+    assert_close(got, expected, problem.tolerance)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@given(problem=problems())
+def test_a_feature_in_no_minipatch_scores_exactly_zero(loss, problem):
+    problem.columns = [np.setdiff1d(c, [0]) for c in problem.columns]
+    got, _ = both(problem, loss)
+    if np.isnan(got.loo_proba_[problem.labels >= 0]).all():
+        # Nothing votes at all.
+        assert np.isnan(got.feature_importances_).all()
+        return
+    assert got.feature_importances_[0] == 0
+    if "sample_importances_" in got:
+        assert (np.nan_to_num(got.sample_importances_[:, 0]) == 0).all()
+
+
+@pytest.mark.parametrize("loss", POINTWISE)
+@given(problem=problems())
+def test_rows_without_votes_are_not_scored(loss, problem):
+    got, _ = both(problem, loss)
+    for j in range(problem.n_features):
+        eligible = problem.voters & ~problem.held[:, [j]]
+        undefined = ~eligible.any(axis=0) | (problem.labels < 0)
+        assert np.array_equal(np.isnan(got.sample_importances_[:, j]), undefined)
+    defined = ~np.isnan(got.sample_importances_)
+    assert np.isfinite(got.sample_importances_[defined]).all()
+
+
+@pytest.mark.parametrize("kind", ["double", "single"])
+@pytest.mark.parametrize("loss", POINTWISE)
+def test_no_vote_is_not_rounded_into_one(loss, kind):
+    # Feature 1 is in every minipatch; over many tiles the two sums that leave nothing differ by rounding.
+    problem = make_problem(3, 10, 4, 300, 4, kind)
+    got, _ = both(problem, loss)
+    assert np.isnan(got.sample_importances_[:, 1]).all()
+    assert np.isnan(got.feature_importances_[1])
+
+
+@pytest.mark.parametrize("kind", ["double", "single"])
+def test_a_class_without_votes_is_not_rounded_into_some(kind):
+    # Those without feature 0 never vote for class 0; those with it do, in fractions that round.
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet([1, 1, 1], size=(200, 6))
+    columns = [[0, 1] if b % 2 else [1] for b in range(200)]
+    proba[::2, :, 0] = 0
+    proba[::2] /= proba[::2].sum(axis=2, keepdims=True)
+    proba = proba.astype(np.float32 if kind == "single" else np.float64)
+    rows, labels = [[b % 6] for b in range(200)], np.zeros(6, dtype=int)
+    got = cw.loco_scores(proba, (rows, columns), labels, "log")
+    lost = -np.log(2.0**-52) + np.log(got.loo_proba_[:, 0])
+    np.testing.assert_allclose(got.sample_importances_[:, 0], lost, rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@given(problem=problems(kinds=("hard",)))
+def test_one_hot_votes_are_hard_votes(loss, problem):
+    hard, _ = both(problem, loss)
+    for dtype in (np.float32, np.float64):
+        soft = cw.loco_scores(
+            problem.votes.astype(dtype), problem.patches, problem.labels, loss, n_features=problem.n_features
+        )
+        # Whole numbers add up without rounding, so the bits are the same.
+        for name in set(hard) - {"monte_carlo_errors_", "classes_"}:
+            assert np.array_equal(soft[name], hard[name], equal_nan=True), name
+
+
+@given(problem=problems(kinds=("double", "hard")))
+def test_votes_lose_no_mass(problem):
+    got, _ = both(problem, "brier")
+    sums = got.loo_proba_.sum(axis=1)
+    np.testing.assert_allclose(sums[~np.isnan(sums)], 1, rtol=1e-12)
+    assert np.array_equal(np.isnan(sums), ~problem.voters.any(axis=0))
+
+
+@given(problem=problems())
+def test_entries_of_observations_inside_are_not_used(problem):
+    got, _ = both(problem, "margin")
+    problem.predictions[~problem.voters] = 0 if problem.predictions.ndim == 2 else np.nan
+    again, _ = both(problem, "margin")
+    for name in got:
+        assert np.array_equal(got[name], again[name], equal_nan=True), name
+
+
+def test_masks_and_minipatches_are_the_same_as_indices():
+    patches = cw.minipatches(30, 7, 20, 0.3, 3, seed=4)
+    predictions = np.random.default_rng(0).integers(0, 3, size=(20, 30))
+    labels = np.arange(30) % 3
+    forms = [
+        patches,
+        (patches.rows(), patches.columns()),
+        ([patches.rows(b) for b in range(20)], [list(patches.columns(b)) for b in range(20)]),
+    ]
+    held, inside = np.zeros((20, 7), dtype=bool), np.zeros((20, 30), dtype=bool)
+    for b, (rows, columns) in enumerate(patches):
+        inside[b, rows], held[b, columns] = True, True
+    forms.append((inside, held))
+    first, *others = [cw.loco_scores(predictions, form, labels, n_features=7) for form in forms]
+    for other in others:
+        for name in first:
+            np.testing.assert_allclose(other[name], first[name], rtol=1e-14, err_msg=name)

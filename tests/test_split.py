@@ -1,0 +1,68 @@
+"""LOCO-Split against the plain reference, on the splits that it drew."""
+
+import clusterwhy as cw
+import numpy as np
+import pytest
+import reference
+from estimators import CLASSIFIERS, density, ward
+from problems import squared, worst
+from test_locomp import codes_of, unambiguous
+
+LOSSES = ("hinge", "margin", "brier", "log", "zero_one", "ari", squared, worst)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(90, 5))
+    X[:30, :2] += 3
+    X[30:60, 1:3] -= 3
+    return X
+
+
+def check(X, clusterer, classifier, **options):
+    fitted = cw.LOCOSplit(clusterer(), CLASSIFIERS[classifier](), random_state=2, **options).fit(X)
+    codes = codes_of(fitted, fitted.reference_labels_)
+    importances, error, samples, _ = reference.loco_split(
+        X, fitted.splits_, clusterer, CLASSIFIERS[classifier], codes, fitted.loss, align=unambiguous
+    )
+    np.testing.assert_allclose(fitted.feature_importances_, importances, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fitted.loo_error_, error, rtol=1e-9)
+    if "sample_importances_" in vars(fitted):
+        stack = np.array(samples)
+        seen = ~np.isnan(stack[:, :, 0])
+        mean = np.nansum(stack, axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)[:, None]
+        np.testing.assert_allclose(fitted.sample_importances_, mean, rtol=1e-9, atol=1e-9)
+    return fitted
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_one_split(data, classifier, loss):
+    check(data, ward, classifier, loss=loss)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_splits_with_noise(data, loss):
+    fitted = check(data, density, "neighbours", loss=loss, n_repeats=2)
+    assert any((density().fit_predict(data[c]) == -1).any() for _, c in fitted.splits_)
+
+
+@pytest.mark.parametrize("options", [{"n_repeats": 3}, {"n_folds": 4}, {"n_folds": 3, "n_repeats": 2}])
+def test_repeats_and_folds_average(data, options):
+    fitted = check(data, ward, "tree", **options)
+    assert len(fitted.splits_) == options.get("n_repeats", 1) * options.get("n_folds", 1)
+    for train, calibration in fitted.splits_:
+        assert np.array_equal(np.sort(np.concatenate([train, calibration])), np.arange(90))
+
+
+def test_errors_of_one_split(data):
+    fitted = check(data, ward, "neighbours", loss="brier")
+    rows = ~np.isnan(fitted.sample_importances_[:, 0])
+    samples = fitted.sample_importances_[rows]
+    errors = reference.standard_errors(samples, np.full(rows.sum(), np.nan), 0, 0)
+    np.testing.assert_allclose(fitted.standard_errors_, errors, rtol=1e-9)
+    of = [fitted.labels_[rows] == label for label in fitted.classes_]
+    np.testing.assert_allclose(
+        fitted.cluster_importances_, [reference.column_means(samples[c]) for c in of], rtol=1e-9, atol=1e-12
+    )
