@@ -3,10 +3,11 @@
 import pickle
 import sys
 
-import clusterwhy as cw
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
+
+import clusterwhy as cw
 
 
 def main() -> int:

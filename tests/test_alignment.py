@@ -1,10 +1,11 @@
 """Names of clusters, the consensus over minipatches, and labels from overlaps."""
 
-import clusterwhy as cw
 import numpy as np
 import reference
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+import clusterwhy as cw
 
 
 @st.composite

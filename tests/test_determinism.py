@@ -1,12 +1,13 @@
 """The same bits for any number of threads and any instruction set."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
-from clusterwhy import _core
 from problems import KINDS, LOSSES, make_problem
 from sklearn.cluster import KMeans
 from sklearn.tree import DecisionTreeClassifier
+
+import clusterwhy as cw
+from clusterwhy import _core
 
 NAMED = [loss for loss in LOSSES if not callable(loss)]
 # A user's loss is called for each feature, so it gets the few.

@@ -1,12 +1,13 @@
 """Sets of features and pairs (iLOCO), against the plain reference."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
 import reference
 from problems import mask
 from sklearn.cluster import KMeans
 from sklearn.naive_bayes import GaussianNB
+
+import clusterwhy as cw
 
 SETS = [[0], [1, 2], [0, 3, 4], [5, 1], [2, 2, 2]]
 PAIRS = [(0, 1), (1, 2), (3, 5), (4, 0)]

@@ -1,15 +1,16 @@
 """Intervals, p-values, corrections and the variance barrier."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
 import reference
-from clusterwhy._inference import adjust_pvalues
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import problems
 from sklearn.cluster import KMeans
 from sklearn.naive_bayes import GaussianNB
+
+import clusterwhy as cw
+from clusterwhy._inference import adjust_pvalues
 
 CORRECTIONS = ("bonferroni", "holm", "bh", "by")
 

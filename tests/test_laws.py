@@ -1,11 +1,12 @@
 """What the maths promises: symmetries, and what one more minipatch may change."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from problems import LOSSES, POINTWISE, problems, squared
+
+import clusterwhy as cw
 
 # Sums of other orders round otherwise. Pairs of minipatches for the variance barrier follow their order, so
 # it is off where that changes; Monte-Carlo errors from halves of the ensemble follow it too. Those of the

@@ -1,12 +1,13 @@
 """LOCO-MP from data to scores, against the plain reference with the same estimators and minipatches."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import assert_close
 from sklearn.base import BaseEstimator, ClassifierMixin
+
+import clusterwhy as cw
 
 LOSSES = ("hinge", "margin", "brier", "log", "zero_one", "ari")
 

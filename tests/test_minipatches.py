@@ -1,10 +1,11 @@
 """The sampling: what a minipatch depends on, and that it is uniform."""
 
-import clusterwhy as cw
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
+
+import clusterwhy as cw
 
 
 @given(

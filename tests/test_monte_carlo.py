@@ -1,8 +1,9 @@
 """Monte-Carlo errors: what they say against what other seeds do."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
+
+import clusterwhy as cw
 
 SEEDS, PATCHES = 40, 100
 SMOOTH, JUMPY = ("hinge", "margin", "brier", "log"), ("zero_one", "ari")

@@ -1,11 +1,12 @@
 """RAMPART's halving and ranking, replayed from its rounds' own scores."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
 import reference
 from sklearn.cluster import KMeans
 from sklearn.naive_bayes import GaussianNB
+
+import clusterwhy as cw
 
 
 def make(n_features):

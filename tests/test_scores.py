@@ -1,11 +1,12 @@
 """Importances of features, clusters and observations, and their errors, against the plain reference."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
 import reference
 from hypothesis import given
 from problems import KINDS, LOSSES, POINTWISE, assert_close, make_problem, problems
+
+import clusterwhy as cw
 
 
 def both(problem, loss, **options):

@@ -1,12 +1,13 @@
 """LOCO-Split against the plain reference, on the splits that it drew."""
 
-import clusterwhy as cw
 import numpy as np
 import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import squared, worst
 from test_locomp import codes_of, unambiguous
+
+import clusterwhy as cw
 
 LOSSES = ("hinge", "margin", "brier", "log", "zero_one", "ari", squared, worst)
 

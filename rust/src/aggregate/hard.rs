@@ -118,7 +118,7 @@ fn sort_by_class(
         starts[k] = next;
     }
     // Which minipatches vote is random, so a branch on it would be mispredicted half the time: everybody
-    // writes, and only a voter's slot moves on.
+    // writes, those who do not vote to the place to spill.
     for b in 0..patches {
         let row = &votes[b * n + first..][..here];
         // A block never straddles a word.
@@ -127,7 +127,8 @@ fn sort_by_class(
             let voted = voters_of_b >> offset & 1 == 1;
             let class = if voted { usize::from(vote) } else { 0 };
             let slot = &mut starts[offset * (k + 1) + class];
-            voters[offset * (patches + 1) + *slot as usize] = b as u32;
+            let place = if voted { *slot as usize } else { patches };
+            voters[offset * (patches + 1) + place] = b as u32;
             *slot += u32::from(voted);
         }
     }
