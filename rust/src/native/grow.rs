@@ -14,7 +14,9 @@
 
 use super::Task;
 use super::presorted::{Presorted, ordered_bits, unpack};
-use super::split::{BATCH, Best, Buffers, Counted, Feature, Key, Node, Unit, Weighting, is_near, search};
+use super::split::{
+    BATCH, Best, Buffers, Counted, Feature, Key, LANES, Node, Unit, Weighting, is_near, search,
+};
 use super::tree::{Splitter, Tree, TreeParameters};
 use crate::rng::Stream;
 use crate::simd::Level;
@@ -39,6 +41,13 @@ impl Segment {
     fn of<K>(self, keys: &[K]) -> (&[K], &[K]) {
         let end = self.start + self.low as usize;
         (&keys[self.start..end], &keys[end..end + self.high as usize])
+    }
+
+    /// The same with the padding that [`Feature`] asks for.
+    #[inline(always)]
+    fn padded<K>(self, keys: &[K]) -> (&[K], &[K]) {
+        let end = self.start + self.low as usize;
+        (&keys[self.start..end + LANES], &keys[end..end + self.high as usize + LANES])
     }
 }
 
@@ -111,8 +120,8 @@ impl<K: Key> Patch<K> {
         self.local.clear();
         self.local.resize(presorted.rows, ABSENT);
         self.rows.iter().zip(0..).for_each(|(&row, local)| self.local[row as usize] = local);
-        // One more, for the row after the last that is written and not kept.
-        let most = self.rows.len() * self.columns.len() + 1;
+        // The row after the last is written before it is known not to be kept.
+        let most = self.rows.len() * self.columns.len() + LANES;
         if self.keys.len() < most {
             self.keys.resize(most, K::default());
         }
@@ -120,22 +129,26 @@ impl<K: Key> Patch<K> {
         let mut end = 0;
         for (segment, &column) in segments.iter_mut().zip(columns.iter()) {
             let (low, high) = presorted.order(column as usize);
-            segment.start = end;
-            let mut keep = |items: &[u32]| {
-                let (begin, mut rank) = (end, 0);
-                for &item in items {
-                    let (row, new) = unpack(item);
-                    let row = local[row];
-                    rank += new;
-                    keys[end] = K::new(rank, row);
-                    end += usize::from(row != ABSENT);
-                }
-                (end - begin) as u32
-            };
-            segment.low = keep(low);
-            segment.high = keep(high);
+            let lows = keep_members(low, local, &mut keys[end..]);
+            let highs = keep_members(high, local, &mut keys[end + lows..]);
+            *segment = Segment { start: end, low: lows as u32, high: highs as u32, ..*segment };
+            end += lows + highs;
         }
     }
+}
+
+/// Writes the keys of the rows of an order that are in the minipatch; how many these are.
+#[inline(always)]
+fn keep_members<K: Key>(items: &[u32], local: &[u32], out: &mut [K]) -> usize {
+    let (mut end, mut rank) = (0, 0);
+    for &item in items {
+        let (row, new) = unpack(item);
+        let row = local[row];
+        rank += new;
+        out[end] = K::new(rank, row);
+        end += usize::from(row != ABSENT);
+    }
+    end
 }
 
 /// A node that waits for its turn.
@@ -436,26 +449,17 @@ impl<K: Key> Grower<K> {
         self.left_segments.clear();
         for index in features.0..features.1 {
             let segment = self.segments[index];
-            let mut lefts = [segment.low as usize, segment.high as usize];
-            let mut kept = segment.start;
-            let mut moved = 0;
-            let mut next = segment.start;
-            let mut rights = [0; 2];
-            for side in 0..2 {
-                let (kept_before, moved_before) = (kept, moved);
-                for i in next..next + lefts[side] {
-                    let key = self.keys[i];
-                    let goes = usize::from(self.goes_left[key.row()]);
-                    self.keys[kept] = key;
-                    self.right_keys[moved] = key;
-                    kept += goes;
-                    moved += 1 - goes;
-                }
-                next += lefts[side];
-                lefts[side] = kept - kept_before;
-                rights[side] = moved - moved_before;
+            let (low, all) = (segment.low as usize, (segment.low + segment.high) as usize);
+            let keys = &mut self.keys[segment.start..segment.start + all];
+            let (goes_left, right_keys) = (&self.goes_left[..], &mut self.right_keys[..]);
+            let low_left = part(keys, 0..low, 0, goes_left, right_keys);
+            let all_left = part(keys, low..all, low_left, goes_left, right_keys);
+            for (key, &right) in keys[all_left..].iter_mut().zip(right_keys.iter()) {
+                *key = right;
             }
-            self.keys[kept..next].copy_from_slice(&self.right_keys[..moved]);
+            let lefts = [low_left, all_left - low_left];
+            let rights = [low - low_left, all - low - (all_left - low_left)];
+            let kept = segment.start + all_left;
             let child = |start, [low, high]: [usize; 2]| Segment {
                 start,
                 low: low as u32,
@@ -485,6 +489,25 @@ impl<K: Key> Grower<K> {
         let all_on_one_side = low == size || high == size;
         low + high > 0 && !(all_on_one_side && self.keys[start].rank() == self.keys[start + size - 1].rank())
     }
+}
+
+/// Moves those of a range of keys that go left to `kept` and beyond, and copies the others to `right_keys`,
+/// after those of the keys before the range; where the kept ones end.
+#[inline(always)]
+fn part<K: Key>(
+    keys: &mut [K],
+    range: std::ops::Range<usize>,
+    mut kept: usize,
+    goes_left: &[u8],
+    right_keys: &mut [K],
+) -> usize {
+    for i in range {
+        let key = keys[i];
+        keys[kept] = key;
+        right_keys[i - kept] = key;
+        kept += usize::from(goes_left[key.row()]);
+    }
+    kept
 }
 
 crate::dispatch! {
@@ -543,26 +566,23 @@ fn visit<K: Key, W: Weighting>(
                 *item = rows_in_order(ground, rows, *item, lookup);
             }
         }
+        lookup.keys.resize(lookup.keys.len() + LANES, K::default());
         if random {
             any_varies |=
                 try_random_threshold::<K, W>(ground, node, rows, batch[0].column, lookup, rng, &mut best);
             continue;
         }
         let keys = keys.unwrap_or(&lookup.keys);
-        let feature = |item: Segment| {
-            let (low, high) = item.of(keys);
+        let feature = |index: usize| {
+            let item = batch[index];
+            let (low, high) = item.padded(keys);
             let column = item.column as usize;
             let mode = ground.presorted.mode(ground.patch.columns[column] as usize);
             Feature { column, low, high, mode, values: ground.values(item.column), rows: &ground.patch.rows }
         };
-        let mut look_at = [feature(batch[0]); BATCH];
-        for (feature_, &item) in look_at.iter_mut().zip(&batch[..count]).skip(1) {
-            *feature_ = feature(item);
-        }
-        let look_at = &look_at[..count];
         // Only a limited visit must know that a feature varies before it is over.
-        any_varies |= most < features.len() && look_at.iter().any(|feature| !feature.is_constant(node.size));
-        search::<K, W>(node, look_at, parameters.criterion, &mut lookup.buffers, &mut best);
+        any_varies |= most < features.len() && (0..count).any(|index| !feature(index).is_constant(node.size));
+        search::<K, W>(node, count, feature, parameters.criterion, &mut lookup.buffers, &mut best);
     }
     if !random && keys.is_none() {
         rows.iter().for_each(|&row| lookup.member[row as usize] = 0);

@@ -18,6 +18,8 @@ pub mod tree;
 
 mod grow;
 mod split;
+#[cfg(test)]
+mod tests;
 
 use crate::error::Result;
 use crate::rng::Stream;

@@ -207,9 +207,9 @@ pub(crate) struct Node<'a> {
 pub(crate) struct Feature<'a, K> {
     /// Its column in the minipatch.
     pub column: usize,
-    /// The rows below the mode, ascending.
+    /// The rows below the mode, ascending, and [`LANES`] more keys of no meaning.
     pub low: &'a [K],
-    /// The rows above the mode, descending.
+    /// The rows above the mode, descending, and [`LANES`] more keys of no meaning.
     pub high: &'a [K],
     /// The mode.
     pub mode: f32,
@@ -219,11 +219,18 @@ pub(crate) struct Feature<'a, K> {
     pub rows: &'a [u32],
 }
 
-impl<K: Key> Feature<'_, K> {
+impl<'a, K: Key> Feature<'a, K> {
     /// The rows on one side of the mode, and those on the other.
     #[inline(always)]
-    fn side(&self, above: bool) -> (&[K], &[K]) {
-        if above { (self.high, self.low) } else { (self.low, self.high) }
+    fn side(&self, above: bool) -> (&'a [K], &'a [K]) {
+        let (low, high) = self.sides();
+        if above { (high, low) } else { (low, high) }
+    }
+
+    /// The rows below and above the mode.
+    #[inline(always)]
+    fn sides(&self) -> (&'a [K], &'a [K]) {
+        (&self.low[..self.low.len() - LANES], &self.high[..self.high.len() - LANES])
     }
 
     #[inline(always)]
@@ -249,19 +256,20 @@ impl<K: Key> Feature<'_, K> {
     /// Whether all values of a node of `size` rows are one value, as scikit-learn sees it.
     #[inline(always)]
     pub(crate) fn is_constant(&self, size: usize) -> bool {
-        if self.low.is_empty() && self.high.is_empty() {
+        let (low, high) = self.sides();
+        if low.is_empty() && high.is_empty() {
             return true;
         }
-        let at_mode = self.low.len() + self.high.len() < size;
-        let lowest = match self.low.first() {
+        let at_mode = low.len() + high.len() < size;
+        let lowest = match low.first() {
             Some(&key) => self.value(key),
             None if at_mode => self.mode,
-            None => self.value(self.high[self.high.len() - 1]),
+            None => self.value(high[high.len() - 1]),
         };
-        let highest = match self.high.first() {
+        let highest = match high.first() {
             Some(&key) => self.value(key),
             None if at_mode => self.mode,
-            None => self.value(self.low[self.low.len() - 1]),
+            None => self.value(low[low.len() - 1]),
         };
         is_near(lowest, highest)
     }
@@ -317,11 +325,13 @@ pub(crate) const BATCH: usize = 8;
 /// to come back from memory, so other features' rows are taken in between.
 const STREAMS: usize = 4;
 
-/// One side of one feature: a range of keys, and where the sums after each of them go.
-#[derive(Debug, Clone, Copy, Default)]
-struct Run {
-    keys: usize,
-    len: usize,
+/// From this many rows on it pays to take features together.
+const LONG: usize = 40;
+
+/// One side of one feature, and where the sums after each of its rows go.
+#[derive(Debug, Clone, Copy)]
+struct Run<'a, K> {
+    keys: &'a [K],
     out: usize,
 }
 
@@ -380,22 +390,24 @@ impl<P: Pair> Buffers<P> {
 /// Among equally good thresholds of a feature the lowest wins, and it must be strictly better than what came
 /// before: scikit-learn's rule for features visited one after the other.
 #[inline(always)]
-pub(crate) fn search<K: Key, W: Weighting>(
+pub(crate) fn search<'a, K: Key, W: Weighting>(
     node: &Node<'_>,
-    features: &[Feature<'_, K>],
+    count: usize,
+    feature: impl Fn(usize) -> Feature<'a, K>,
     criterion: Criterion,
     buffers: &mut Buffers<K::Pair>,
     best: &mut Best,
 ) {
     let mut out = 0;
     if criterion == Criterion::Gini {
-        accumulate::<K, W>(node, features, buffers);
+        accumulate::<K, W>(node, count, &feature, buffers);
     }
-    for feature in features {
+    for index in 0..count {
+        let feature = feature(index);
         for above in [false, true] {
             match criterion {
-                Criterion::Gini => gini_side::<K, W>(node, feature, above, out, buffers, best),
-                Criterion::Entropy => entropy_side::<K, W>(node, feature, above, buffers, best),
+                Criterion::Gini => gini_side::<K, W>(node, &feature, above, out, buffers, best),
+                Criterion::Entropy => entropy_side::<K, W>(node, &feature, above, buffers, best),
             }
             out += feature.side(above).0.len();
         }
@@ -406,38 +418,47 @@ pub(crate) fn search<K: Key, W: Weighting>(
 }
 
 /// Fills `sums` (and `moved`) with the state after each row of each side of each feature.
-#[inline(always)]
-fn accumulate<K: Key, W: Weighting>(
+#[inline(never)]
+fn accumulate<'a, K: Key, W: Weighting>(
     node: &Node<'_>,
-    features: &[Feature<'_, K>],
+    count: usize,
+    feature: &impl Fn(usize) -> Feature<'a, K>,
     buffers: &mut Buffers<K::Pair>,
 ) {
-    let mut runs = [Run::default(); 2 * BATCH];
-    let (mut count, mut out) = (0, 0);
-    for (index, feature) in features.iter().enumerate() {
-        for above in [false, true] {
-            let len = feature.side(above).0.len();
-            runs[count] = Run { keys: 2 * index + usize::from(above), len, out };
-            count += usize::from(len > 0);
-            out += len;
-        }
-    }
     let Buffers { sums, moved, fresh, state, .. } = buffers;
     let sums = Cell::from_mut(&mut sums[..]).as_slice_of_cells();
     let moved = Cell::from_mut(&mut moved[..]).as_slice_of_cells();
-    let keys_of = |run: &Run| features[run.keys / 2].side(run.keys % 2 == 1).0;
-    let mut waiting = runs[..count].iter();
-    let mut active: [Run; STREAMS] = [Run::default(); STREAMS];
+    let nothing: &[K] = &[];
+    let mut runs = [Run { keys: nothing, out: 0 }; 2 * BATCH];
+    let (mut long, mut out) = (0, 0);
+    for index in 0..count {
+        let feature = feature(index);
+        let (low, high) = feature.sides();
+        for keys in [low, high] {
+            let to = out..out + keys.len();
+            if keys.len() >= LONG {
+                runs[long] = Run { keys, out };
+                long += 1;
+            } else if !keys.is_empty() {
+                state[0].copy_from_slice(fresh);
+                let steps = (keys, &sums[to.clone()], &moved[to.clone()]);
+                let mut stream = Stream::<K, W>::new(node, steps, &mut state[0], K::Pair::default(), 0);
+                (0..keys.len()).for_each(|i| stream.step(i));
+            }
+            out = to.end;
+        }
+    }
+    let mut waiting = runs[..long].iter();
+    let mut active: [Run<'_, K>; STREAMS] = [Run { keys: nothing, out: 0 }; STREAMS];
     let mut done = [0usize; STREAMS];
     let mut sum = [K::Pair::default(); STREAMS];
     let mut weight = [0u32; STREAMS];
     let mut live = 0;
-    let nothing: &[K] = &[];
     loop {
         // Streams that came to their end begin another run; when none waits, the last stream takes the place.
         let mut s = 0;
         while s < STREAMS {
-            if s >= live || done[s] == active[s].len {
+            if s >= live || done[s] == active[s].keys.len() {
                 if let Some(&run) = waiting.next() {
                     active[s] = run;
                     done[s] = 0;
@@ -462,13 +483,13 @@ fn accumulate<K: Key, W: Weighting>(
         if live == 0 {
             return;
         }
-        let steps = (0..live).map(|s| active[s].len - done[s]).min().unwrap_or(0);
+        let steps = (0..live).map(|s| active[s].keys.len() - done[s]).min().unwrap_or(0);
         let mut keys = [nothing; STREAMS];
         let mut outs = [&sums[..0]; STREAMS];
         let mut weights = [&moved[..0]; STREAMS];
         for s in 0..live {
             let from = active[s].out + done[s];
-            keys[s] = &keys_of(&active[s])[done[s]..done[s] + steps];
+            keys[s] = &active[s].keys[done[s]..done[s] + steps];
             outs[s] = &sums[from..from + steps];
             weights[s] = &moved[from..from + steps];
             done[s] += steps;
@@ -572,13 +593,24 @@ fn gini_side<K: Key, W: Weighting>(
     if first >= stop {
         return;
     }
-    let mut greatest = f32::NEG_INFINITY;
-    for base in (first..stop).step_by(LANES) {
-        let gains = screen::<K, W>(node, keys, base, stop, out, buffers);
-        for gain in gains {
-            greatest = if gain > greatest { gain } else { greatest };
+    let padded = if above { feature.high } else { feature.low };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut base = first;
+    while base < stop {
+        let gains = screen::<K, W>(node, padded, base, stop, out, buffers);
+        for lane in 0..LANES {
+            lanes[lane] = if gains[lane] > lanes[lane] { gains[lane] } else { lanes[lane] };
         }
+        base += LANES;
     }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = if lanes[lane + half] > lanes[lane] { lanes[lane + half] } else { lanes[lane] };
+        }
+        half /= 2;
+    }
+    let greatest = lanes[0];
     if greatest < best.bound || greatest == f32::NEG_INFINITY {
         return;
     }
@@ -588,7 +620,7 @@ fn gini_side<K: Key, W: Weighting>(
     for bound in [best.bound.max(greatest * (1.0 - SCREEN)), best.bound] {
         let mut near = false;
         for base in (first..stop).step_by(LANES) {
-            let gains = screen::<K, W>(node, keys, base, stop, out, buffers);
+            let gains = screen::<K, W>(node, padded, base, stop, out, buffers);
             for (lane, &gain) in gains.iter().enumerate() {
                 if gain >= bound && gain > f32::NEG_INFINITY {
                     near |= !decide_gini::<K, W>(
@@ -614,7 +646,7 @@ fn gini_side<K: Key, W: Weighting>(
 #[inline(always)]
 fn screen<K: Key, W: Weighting>(
     node: &Node<'_>,
-    keys: &[K],
+    padded: &[K],
     base: usize,
     stop: usize,
     out: usize,
@@ -639,17 +671,11 @@ fn screen<K: Key, W: Weighting>(
         }
     }
     // Equal neighbours are not to be parted, and the last row of a side always has another value next to it.
-    if let Some(keys) = keys[base..].first_chunk::<{ LANES + 1 }>() {
-        for lane in 0..LANES {
-            let candidate = (keys[lane].rank() != keys[lane + 1].rank()) & (lane < stop - base);
-            gains[lane] = if candidate { gains[lane] } else { f32::NEG_INFINITY };
-        }
-    } else {
-        for lane in 0..LANES {
-            let i = base + lane;
-            let candidate = i < stop && (i + 1 == keys.len() || keys[i].rank() != keys[i + 1].rank());
-            gains[lane] = if candidate { gains[lane] } else { f32::NEG_INFINITY };
-        }
+    let keys: &[K; LANES + 1] = padded[base..][..LANES + 1].try_into().expect("padded");
+    let (live, last) = ((stop - base) as u32, (padded.len() - LANES - 1 - base) as u32);
+    for lane in 0..LANES {
+        let parted = (keys[lane].rank() != keys[lane + 1].rank()) | (lane as u32 == last);
+        gains[lane] = if parted & ((lane as u32) < live) { gains[lane] } else { f32::NEG_INFINITY };
     }
     gains
 }
