@@ -25,6 +25,20 @@ lint: $(VENV)/.built $(VENV)/.lint
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/stubtest clusterwhy._core --ignore-missing-stub
 
+# Everything that the README's table says, in one run; quiet cores make honest figures.
+bench: $(VENV)/.built .bench-venv/.built
+	cargo bench --quiet --bench machine
+	cargo bench --quiet --bench aggregation
+	cargo bench --quiet --bench kernels
+	$(BIN)/python benches/compare.py --published .bench-venv/bin/python
+	$(BIN)/python benches/overhead.py
+
+# The published library, in an environment of its own.
+.bench-venv/.built:
+	$(PYTHON) -m venv .bench-venv
+	.bench-venv/bin/pip install --quiet clusterloco==0.1.0
+	touch $@
+
 wheel: $(VENV)/.built
 	$(BIN)/maturin build --release --out dist
 
