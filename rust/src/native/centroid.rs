@@ -11,7 +11,9 @@
 //!
 //! features with `s_j = 0` not being scaled. (With as many classes as rows every s_j is undefined and counts
 //! as 0, where scikit-learn gives not-a-numbers.) Means of single-precision data are summed in single
-//! precision, row after row, as NumPy does.
+//! precision, row after row, as NumPy does. (A feature that is constant within every class then has an s_j that
+//! is nothing but the rounding of such means. scikit-learn's soft probabilities are rounding noise there, and
+//! these differ from them; everywhere else they agree to 1e-12.)
 //!
 //! Cost O((n + q k) m) for q rows to predict and k classes; memory per thread O(k m).
 

@@ -17,6 +17,21 @@
 //! the one that it chooses, to the last bit.
 //!
 //! The entropy is handled alike, with sums of c log2 c from a table in place of A, one row at a time.
+//!
+//! What was measured, in microseconds per 294 x 199 minipatch trained and predicted on one busy core: for cells
+//! of which 72% of the values of the median feature are its mode (376,000 rows times features over the nodes
+//! of a tree, 122,000 of them off the mode), and for Gaussian blobs without ties.
+//!
+//! | variant | cells | blobs |
+//! |---|---|---|
+//! | one feature at a time, every improving candidate decided as it is met | 740 | 1,230 |
+//! | four features in step, whatever their length | 940 | 1,310 |
+//! | the same, and the greatest gain found by lanes before any is decided | 890 | 1,165 |
+//! | four in step from 40 rows on, shorter ones alone; partition over plain slices | 740 | 1,020 |
+//! | as the last, with rows sorted on demand below 12 rows rather than 3 | 840 | 1,015 |
+//!
+//! Long features wait for the state of a class to come back from memory, and gain by being interleaved; short
+//! ones only pay for the scheduling.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -527,6 +542,9 @@ fn accumulate<'a, K: Key, W: Weighting>(
     }
 }
 
+/// The part of a run that is taken in one go: its keys, and where its sums and its weights so far go.
+type Steps<'a, K> = (&'a [K], &'a [Cell<<K as Key>::Pair>], &'a [Cell<u32>]);
+
 /// A run at work.
 struct Stream<'a, K: Key, W> {
     codes: &'a [u32],
@@ -544,7 +562,7 @@ impl<'a, K: Key, W: Weighting> Stream<'a, K, W> {
     #[inline(always)]
     fn new(
         node: &Node<'a>,
-        (keys, sums, moved): (&'a [K], &'a [Cell<K::Pair>], &'a [Cell<u32>]),
+        (keys, sums, moved): Steps<'a, K>,
         state: &'a mut [K::Pair],
         sum: K::Pair,
         weight: u32,
