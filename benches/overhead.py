@@ -1,4 +1,4 @@
-"""What a fit through the user's estimators costs beyond their bare fit and predict calls: ``python benches/overhead.py``.
+"""What a fit costs beyond the estimators' bare fit and predict calls: ``python benches/overhead.py``.
 
 The bare cost is the time that the estimators spend inside their own methods, measured by wrappers in the same
 run, with one worker; both are CPU seconds of this process.
@@ -61,7 +61,7 @@ def main() -> None:
         loco.fit(X)
         whole = time.process_time() - start
         print(
-            f"{type(clusterer).__name__} + tree, B = {options.patches}: fit {whole:.2f} s, of which the estimators' own "
+            f"{type(clusterer).__name__} + tree, B = {options.patches}: fit {whole:.2f} s, the estimators' own "
             f"calls {spent:.2f} s: {100 * (whole / spent - 1):.1f}% on top"
         )
 

@@ -82,9 +82,18 @@ fn detached<T: Send>(
             handle.join().unwrap_or_else(Err)
         })
     });
-    if let Some(signal) = interrupt {
-        return Err(signal);
+    match interrupt {
+        Some(signal) => Err(signal),
+        None => python_result(outcome),
     }
+}
+
+/// Runs short `work` without the GIL, on the caller's own thread: a thread costs more than the work.
+fn briefly<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    python_result(py.detach(|| catch_unwind(AssertUnwindSafe(work))))
+}
+
+fn python_result<T>(outcome: std::thread::Result<Result<T>>) -> PyResult<T> {
     match outcome {
         Ok(result) => Ok(result?),
         Err(panic) => {
@@ -234,7 +243,7 @@ fn minipatch_indices<'py>(
     columns: bool,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let size = if columns { n_columns } else { n_rows };
-    let values = detached(py, 1, |_| {
+    let values = briefly(py, || {
         let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
         let draw = |b| if columns { design.columns(b) } else { design.rows(b) };
         Ok((start..stop).flat_map(draw).map(i64::from).collect::<Vec<i64>>())
@@ -414,7 +423,7 @@ fn losses<'py>(
     }
     let loo = LeaveOneOut { totals: slice(&totals)?.to_vec(), counts: slice(&counts)?.to_vec() };
     let labels = slice(&labels)?;
-    let values = detached(py, 1, |_| {
+    let values = briefly(py, || {
         check_labels(labels, n, k)?;
         Ok(aggregate::loo_losses(&loo, labels, &losses))
     })?;
