@@ -97,7 +97,10 @@ def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> 
         verbose=verbose,
         description="cluster",
     )
-    return np.concatenate(list(parts))
+    labels = np.empty((len(task.patches), task.patches.n_rows), dtype=np.int64)
+    for block, part in zip(plan, parts, strict=True):
+        labels[block.start : block.stop] = part
+    return labels
 
 
 def classify_patches(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import Tags, get_tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
@@ -24,13 +24,16 @@ from clusterwhy._reference import check_reference, reference_from_all_data, refe
 from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
 from clusterwhy._validation import (
     check_count,
+    check_data,
     check_nonnegative,
     check_option,
     check_patch_size,
+    check_verbose,
     decode_labels,
     encode_reference,
     n_threads,
     seed_from_random_state,
+    warn_one_cluster,
 )
 from clusterwhy._votes import MAX_CLASSES, Ensemble
 
@@ -83,11 +86,13 @@ def fit_ensemble(
     if reference is None:
         reference = reference_from_overlaps(labels, patches.rows(), patches.n_samples)
     codes, classes = reference
+    warn_one_cluster(classes, stacklevel=4)
     if len(classes) > MAX_CLASSES:
         raise ValueError(f"at most {MAX_CLASSES} reference labels are possible, got {len(classes)}")
     aligned = align_all(labels, patches, codes, settings.threads)
     flat_rows = patches.rows().ravel()
     consensus, counts = _core.consensus_labels(aligned.ravel(), flat_rows, codes, len(classes))
+    del labels, flat_rows
     if not (aligned >= 0).any():
         raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
     task = Task(patches, settings.clusterer, settings.classifier, len(classes))
@@ -111,20 +116,9 @@ class MinipatchMixin(ImportanceMixin):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = accept_sparse(self.clusterer, self.reference)
         tags.input_tags.allow_nan = accept_nan(self.clusterer, self.classifier)
         return tags
-
-    def _check_data(self, X: Any) -> Any:
-        return validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=not accept_nan(self.clusterer, self.classifier) or "allow-nan",
-            ensure_min_samples=2,
-            ensure_min_features=2,
-        )
 
     def _check_settings(self) -> Settings:
         check_reference(self.reference)
@@ -138,7 +132,7 @@ class MinipatchMixin(ImportanceMixin):
             barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),
             n_jobs=self.n_jobs,
             threads=n_threads(self.n_jobs),
-            verbose=int(self.verbose),
+            verbose=check_verbose(self.verbose),
         )
 
     def _adopt_ensemble(self, fitted: FittedEnsemble, patches: Minipatches) -> None:
@@ -340,8 +334,10 @@ class LOCOMP(MinipatchMixin):
 
     Memory, beside the data: ``B N`` 2-byte votes for hard votes and for probabilities that are all 0 or 1
     (fully grown trees), else ``B N K`` probabilities in the classifier's dtype; ``8 N M`` bytes for each of
-    ``sample_importances_`` and the working copy; ``B (N + M) / 8`` bytes of masks. N x M x K numbers are
-    never stored. Sparse data are densified one minipatch at a time.
+    ``sample_importances_`` and the working copy; ``B (N + M) / 8`` bytes of masks, twice; ``28 B n`` bytes of
+    labels and positions until the consensus is found; and for each worker a block of at most 32 minipatches'
+    probabilities (256 MB), three times. N x M x K numbers are never stored. Sparse data are densified one minipatch at a time; with ``reference="full"`` the clusterer
+    gets all of them at once, sparse as they are, and must take that (Ward does not: use ``"overlap"``).
 
     References
     ----------
@@ -416,8 +412,7 @@ class LOCOMP(MinipatchMixin):
 
     def _fit(self, X: Any) -> None:
         settings = self._check_settings()
-        X = self._check_data(X)
-        warn_duplicate_names(self)
+        X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_samples, n_features = X.shape
         patches = Minipatches(
             n_samples=n_samples,
@@ -468,6 +463,13 @@ def accept_nan(clusterer: Any, classifier: Any) -> bool:
     return True
 
 
+def accept_sparse(clusterer: Any, reference: Any) -> bool:
+    """Whether sparse data go all the way: the reference alone needs a clusterer that takes them."""
+    if not (isinstance(reference, str) and reference == "full"):
+        return True
+    return hasattr(clusterer, "__sklearn_tags__") and bool(get_tags(clusterer).input_tags.sparse)
+
+
 def check_something_left_out(patches: Minipatches) -> None:
     """Refuse minipatches of all the observations or all the features: nothing would be left out."""
     if patches.n_rows == patches.n_samples:
@@ -477,22 +479,6 @@ def check_something_left_out(patches: Minipatches) -> None:
     if patches.n_columns == patches._n_active:
         raise ValueError(
             f"minipatches of all {patches._n_active} features leave none out to score: make max_features smaller"
-        )
-
-
-def warn_duplicate_names(estimator: Any) -> None:
-    """Warn when a feature cannot be told from another by name."""
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None:
-        return
-    values, counts = np.unique(names, return_counts=True)
-    if (counts > 1).any():
-        twice = ", ".join(map(repr, values[counts > 1][:5].tolist()))
-        warnings.warn(
-            f"feature names are not unique: {twice}; scores go by position, and names in groups or pairs "
-            "mean the first of that name",
-            UserWarning,
-            stacklevel=4,
         )
 
 
