@@ -62,7 +62,13 @@ def fresh(estimator: Any, seed: int, stream: int, *, keep_given: bool = False) -
     keep_given : bool, default=False
         Leave random states that are not None as they are.
     """
-    copy = clone(estimator, safe=False)
+    try:
+        copy = clone(estimator, safe=False)
+    except Exception as error:
+        raise TypeError(
+            f"{name_of(estimator)} cannot be copied, which every minipatch needs: {error}; its __init__ must only "
+            "store its parameters"
+        ) from error
     if not hasattr(copy, "get_params"):
         return copy
     params = copy.get_params(deep=True)

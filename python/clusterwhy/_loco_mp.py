@@ -335,9 +335,10 @@ class LOCOMP(MinipatchMixin):
     Memory, beside the data: ``B N`` 2-byte votes for hard votes and for probabilities that are all 0 or 1
     (fully grown trees), else ``B N K`` probabilities in the classifier's dtype; ``8 N M`` bytes for each of
     ``sample_importances_`` and the working copy; ``B (N + M) / 8`` bytes of masks, twice; ``28 B n`` bytes of
-    labels and positions until the consensus is found; and for each worker a block of at most 32 minipatches'
-    probabilities (256 MB), three times. N x M x K numbers are never stored. Sparse data are densified one minipatch at a time; with ``reference="full"`` the clusterer
-    gets all of them at once, sparse as they are, and must take that (Ward does not: use ``"overlap"``).
+    labels and positions until the consensus is found; and for each worker three times a block of at most 32
+    minipatches' probabilities (256 MB). N x M x K numbers are never stored. Sparse data are densified one
+    minipatch at a time; with ``reference="full"`` the clusterer gets all of them at once, sparse as they are,
+    and must take that (Ward does not: use ``"overlap"``).
 
     References
     ----------

@@ -29,7 +29,7 @@ from clusterwhy._inference import rank_features
 from clusterwhy._loco_mp import accept_nan, accept_sparse, default_clusterer
 from clusterwhy._parallel import run_blocks
 from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
-from clusterwhy._scores import Loss, call_loss, check_loss, standard_errors, uses_hard_votes
+from clusterwhy._scores import Loss, call_loss, check_loss, check_same_form, standard_errors, uses_hard_votes
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
@@ -415,6 +415,7 @@ class Judge:
             raise ValueError(
                 f"the calibration part of split {labelled.split.index} is all noise (-1): there is nothing to score"
             )
+        self.first: NDArray[Any] | None = None
         self.base = self.loss_of(proba)
         self.whole_set = self.base.ndim == 0
         self.rises: NDArray[np.float64] = np.empty(0)
@@ -427,6 +428,9 @@ class Judge:
         out = np.full(len(proba), np.nan)
         if isinstance(self.loss, Callable):  # type: ignore[arg-type]
             value = call_loss(self.loss, self.z[self.known].astype(np.int64), proba[self.known])
+            if self.first is None:
+                self.first = value
+            check_same_form(self.first, value)
             if value.ndim == 0:
                 return value
             out[self.known] = value

@@ -141,11 +141,7 @@ def _callable_scores(
             if not both.any():
                 continue
             value = call_loss(loss, y[both], p[both])
-            if value.ndim != first.ndim:
-                raise ValueError(
-                    "the loss must give always one value per observation or always one in all; "
-                    f"it gave shapes {first.shape} and {value.shape}"
-                )
+            check_same_form(first, value)
             j = start + offset
             if samples is not None:
                 samples[both, j] = value - base[both]
@@ -154,6 +150,15 @@ def _callable_scores(
                 same = both.sum() == scored.sum()
                 features[j] = value - (first if same else call_loss(loss, y[both], proba[both]))
     return RawScores(float(first) if whole else base, features, samples)
+
+
+def check_same_form(first: NDArray[Any], later: NDArray[Any]) -> None:
+    """Refuse a loss that is one of each observation at one time and of the whole set at another."""
+    if first.ndim != later.ndim:
+        raise ValueError(
+            "the loss must give always one value per observation or always one in all; "
+            f"it gave shapes {first.shape} and {later.shape}"
+        )
 
 
 def call_loss(loss: Callable[..., Any], y: NDArray[np.int64], proba: NDArray[np.float64]) -> NDArray[Any]:
