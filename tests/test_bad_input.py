@@ -342,8 +342,8 @@ FITS = {
     "wrong length": (
         lambda: mp(clusterer=Labels(lambda X: np.zeros(len(X) + 1)), reference=LABELS).fit(X),
         ValueError,
-        r"labels of the clusterer Labels \(minipatch 0\) must have one label per observation, shape \(20,\), got shape "
-        r"\(21,\)",
+        r"labels of the clusterer Labels \(minipatch 0\) must have one label per observation, shape \(20,\), got "
+        r"shape \(21,\)",
     ),
     "two columns": (
         lambda: mp(clusterer=Labels(lambda X: np.zeros((len(X), 2)))).fit(X),
@@ -590,7 +590,7 @@ BY_OBSERVATION = {
 
 @pytest.mark.parametrize("question", BY_OBSERVATION)
 def test_questions_that_the_rand_index_cannot_answer(question, fitted_ari):
-    with pytest.raises(ValueError, match="not defined for loss='ari'.* Use loss='hinge', 'margin'"):
+    with pytest.raises(ValueError, match=r"not defined for loss='ari'.* Use loss='hinge', 'margin'"):
         BY_OBSERVATION[question](fitted_ari)
     # And so that hasattr keeps its meaning:
     assert not hasattr(fitted_ari, "sample_importances_")
