@@ -243,15 +243,20 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int) -> Any:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"X must be a table of numbers: {error}; encode text, dates and categories as numbers") from error
+    if columns is not None and not hasattr(estimator, "feature_names_in_") and all(type(c) is str for c in columns):
+        # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
+        estimator.feature_names_in_ = np.asarray(columns, dtype=object)
     return _narrow_indices(X) if issparse(X) else X
 
 
 def _converts_to_float(X: Any) -> bool:
     try:
-        np.asarray(X, dtype=np.float64)
+        array = np.asarray(X)
+        if array.dtype.kind == "O":
+            array.astype(np.float64)
+        return bool(array.dtype.kind in "biufcO")
     except (ValueError, TypeError):
         return False
-    return True
 
 
 def _narrow_indices(X: Any) -> Any:
