@@ -151,7 +151,7 @@ FITS = {
         "clusterer KMeans failed on all the data, for the reference, 2 x 6: n_samples=2 should be >= n_clusters=3",
     ),
     "minipatch smaller than K": (
-        lambda: mp(max_samples=2).fit(X),
+        lambda: mp(max_samples=2, engine="sklearn").fit(X),
         ValueError,
         "KMeans failed on minipatch 0, 2 x 3: n_samples=2 .*; if it needs more observations .* larger .max_samples",
     ),

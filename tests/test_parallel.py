@@ -344,7 +344,7 @@ elif stage == "score":
     z = (X[:, 0] > 0).astype(int)
     proba = np.repeat(np.linspace(0.1, 0.9, 3000)[:, None], 2, axis=1).astype(np.float32)
 
-    def votes(X, task, labels, **workers):
+    def votes(*arguments, **workers):
         begin()
         return np.broadcast_to(proba, (400, *proba.shape)).copy(), np.ones(400, dtype=bool)
 
