@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clusterwhy import _core
 from clusterwhy._fitting import cluster, fresh, predict_in_parts, take, train
 from clusterwhy._parallel import blocks, run_blocks
-from clusterwhy._patches import Minipatches
+from clusterwhy._patches import Minipatches, pack_bits
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._votes import VoteStore, compact
 
@@ -33,40 +33,44 @@ def cluster_block(X: Any, task: Task, block: range) -> NDArray[np.int64]:
     """Cluster minipatches `block`: labels of shape (len(block), n)."""
     labels = np.empty((len(block), task.patches.n_rows), dtype=np.int64)
     with single_threaded_libraries():
-        for out, b in zip(labels, block, strict=True):
-            part = take(X, task.patches.rows(b), task.patches.columns(b))
+        for out, b, rows, columns in zip(labels, block, *indices(task.patches, block), strict=True):
+            part = take(X, rows, columns)
             clusterer = fresh(task.clusterer, task.patches.seed, 2 * b)
             out[:] = cluster(clusterer, part, f"minipatch {b}")
     return labels
 
 
+def indices(patches: Minipatches, block: range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Derive the rows and columns of a block of minipatches at once."""
+    which = slice(block.start, block.stop)
+    return patches.rows(which), patches.columns(which)
+
+
 def classify_block(
     X: Any, task: Task, block: range, labels: NDArray[np.int32], n_classes: int
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], NDArray[np.uint64]]:
     """Train and predict minipatches `block`, whose aligned labels (len(block), n) are given.
 
-    Returns the votes, (len(block), N) classes or (len(block), N, K) probabilities, and which minipatches
-    were trained: those that are all noise are not.
+    Returns the votes, (len(block), N) classes or (len(block), N, K) probabilities, and bits of the observations
+    that each minipatch votes on: those it leaves out, but none if it is all noise, and not those whose
+    probabilities are all 0, as some classifiers give where they abstain.
     """
     n_samples = X.shape[0]
     classes = np.zeros((len(block), n_samples), dtype=np.uint16)
     proba: NDArray[Any] | None = None
     voters = np.ones((len(block), n_samples), dtype=bool)
-    trained = np.ones(len(block), dtype=bool)
-    untaught = np.zeros(len(block), dtype=bool)
+    certain = np.ones(len(block), dtype=bool)
     with single_threaded_libraries():
-        for t, b in enumerate(block):
-            rows, columns = task.patches.rows(b), task.patches.columns(b)
+        for t, (b, rows, columns) in enumerate(zip(block, *indices(task.patches, block), strict=True)):
             voters[t, rows] = False
             known = labels[t] >= 0
             y = labels[t][known].astype(np.int64)
             if y.size == 0:
-                trained[t], voters[t] = False, False
+                voters[t] = False
                 continue
             held_out = np.flatnonzero(voters[t])
             if (y == y[0]).all():
                 # One class left: nothing to train.
-                untaught[t] = True
                 votes: NDArray[Any] = np.full(len(held_out), y[0], dtype=np.uint16)
             else:
                 what = f"minipatch {b}"
@@ -76,15 +80,17 @@ def classify_block(
             if votes.ndim == 1:
                 classes[t, held_out] = votes
             else:
+                certain[t] = False
                 if proba is None:
                     proba = np.zeros((len(block), n_samples, n_classes), dtype=votes.dtype)
                 proba[t, held_out] = votes
+                voters[t, held_out] = votes.any(axis=1)
     if proba is None:
-        return classes, trained
-    # Minipatches with one class cast whole votes among the soft ones. Rows of zeros that a classifier gives stay.
-    hard = voters & untaught[:, None]
-    proba[hard, classes[hard]] = 1
-    return compact(proba, voters), trained
+        return classes, pack_bits(voters)
+    # Minipatches with one class cast whole votes among the soft ones.
+    whole = voters & certain[:, None]
+    proba[whole, classes[whole]] = 1
+    return compact(proba, voters), pack_bits(voters)
 
 
 def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> NDArray[np.int64]:
@@ -98,16 +104,19 @@ def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> 
         verbose=verbose,
         description="cluster",
     )
-    return np.concatenate(list(parts))
+    labels = np.empty((len(task.patches), task.patches.n_rows), dtype=np.int64)
+    for block, part in zip(plan, parts, strict=True):
+        labels[block.start : block.stop] = part
+    return labels
 
 
 def classify_patches(
     X: Any, task: Task, labels: NDArray[np.int32], n_classes: int, *, n_jobs: int | None, verbose: int
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Train and predict every minipatch: all votes, and which minipatches were trained."""
+) -> tuple[NDArray[Any], NDArray[np.uint64]]:
+    """Train and predict every minipatch: all votes, and bits of the observations that each votes on."""
     plan = blocks(len(task.patches), X.shape[0] * n_classes * 8)
     store = VoteStore(len(task.patches), X.shape[0], n_classes)
-    trained = np.ones(len(task.patches), dtype=bool)
+    voters = np.empty((len(task.patches), -(-X.shape[0] // 64)), dtype=np.uint64)
     parts = run_blocks(
         classify_block,
         [(X, task, block, labels[block.start : block.stop], n_classes) for block in plan],
@@ -116,10 +125,10 @@ def classify_patches(
         verbose=verbose,
         description="classify",
     )
-    for block, (votes, known) in zip(plan, parts, strict=True):
+    for block, (votes, who) in zip(plan, parts, strict=True):
         store.put(block.start, votes)
-        trained[block.start : block.stop] = known
-    return store.votes, trained
+        voters[block.start : block.stop] = who
+    return store.votes, voters
 
 
 def align_all(

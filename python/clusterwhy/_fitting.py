@@ -18,6 +18,11 @@ PREDICT_ROWS = 16_384
 REFERENCE_STREAM = 2**63
 SPLIT_STREAM = 2**63 + 2**32
 ROUND_STREAM = 2**63 + 2**33
+# What helps when an estimator fails on a part of the data and not on the whole.
+PART_ADVICE = (
+    "if it needs more observations or features than that, make the parts larger (max_samples, max_features, "
+    "calibration_size)"
+)
 
 
 def check_clusterer(clusterer: Any) -> Any:
@@ -57,7 +62,13 @@ def fresh(estimator: Any, seed: int, stream: int, *, keep_given: bool = False) -
     keep_given : bool, default=False
         Leave random states that are not None as they are.
     """
-    copy = clone(estimator, safe=False)
+    try:
+        copy = clone(estimator, safe=False)
+    except Exception as error:
+        raise TypeError(
+            f"{name_of(estimator)} cannot be copied, which every minipatch needs: {error}; its __init__ must only "
+            "store its parameters"
+        ) from error
     if not hasattr(copy, "get_params"):
         return copy
     params = copy.get_params(deep=True)
@@ -70,8 +81,8 @@ def fresh(estimator: Any, seed: int, stream: int, *, keep_given: bool = False) -
     return copy
 
 
-def cluster(clusterer: Any, X: Any, what: str) -> NDArray[np.int64]:
-    """Fit a clusterer and return its checked labels; what it raises comes back with `what` before it."""
+def cluster(clusterer: Any, X: Any, what: str, advice: str = PART_ADVICE) -> NDArray[np.int64]:
+    """Fit a clusterer and return its checked labels; what it raises comes back with `what` and `advice`."""
     try:
         if hasattr(clusterer, "fit_predict"):
             labels = clusterer.fit_predict(X)
@@ -79,8 +90,8 @@ def cluster(clusterer: Any, X: Any, what: str) -> NDArray[np.int64]:
             clusterer.fit(X)
             labels = clusterer.labels_ if hasattr(clusterer, "labels_") else clusterer.predict(X)
     except Exception as error:
-        raise failure("clusterer", clusterer, what, X, error) from error
-    return check_cluster_labels(labels, X.shape[0], f"the clusterer {name_of(clusterer)} ({what})")
+        raise failure("clusterer", clusterer, what, X, error, advice) from error
+    return check_cluster_labels(labels, X.shape[0], f"the labels of the clusterer {name_of(clusterer)} ({what})")
 
 
 def train(classifier: Any, X: Any, y: NDArray[np.int64], what: str) -> tuple[Any, NDArray[np.int64]]:
@@ -128,15 +139,20 @@ def predict(fitted: Any, classes: NDArray[np.int64], X: Any, n_classes: int, wha
     return proba
 
 
-def failure(role: str, estimator: Any, what: str, X: Any, error: Exception) -> Exception:
-    """Describe an exception of a user's estimator, keeping its type where that is a plain one."""
-    text = f"the {role} {name_of(estimator)} failed on {what}, {X.shape[0]} x {X.shape[1]}: {error}"
-    if "n_samples" in str(error) or "n_neighbors" in str(error) or "more clusters than" in str(error):
-        text += "; larger minipatches (max_samples) or fewer clusters may help"
-    for kind in (ValueError, TypeError):
+def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, advice: str = PART_ADVICE) -> Exception:
+    """Describe an exception of a user's estimator.
+
+    Its type becomes a plain one: others may not survive the way back from a worker, whose unpickling would
+    then break the pool instead of saying what happened.
+    """
+    cause = str(error).rstrip(". \n")
+    text = f"the {role} {name_of(estimator)} failed on {what}, {X.shape[0]} x {X.shape[1]}: {cause}"
+    for kind in (TypeError, MemoryError):
         if isinstance(error, kind):
-            return kind(text)
-    return RuntimeError(f"{text} ({type(error).__name__})")
+            return kind(f"{text}; {advice}")
+    if not isinstance(error, ValueError):
+        text += f" ({type(error).__name__})"
+    return ValueError(f"{text}; {advice}")
 
 
 def name_of(estimator: Any) -> str:

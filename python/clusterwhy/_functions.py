@@ -14,9 +14,11 @@ from clusterwhy._patches import Minipatches, pack_bits
 from clusterwhy._scores import Loss, check_loss, score_ensemble
 from clusterwhy._validation import (
     check_cluster_labels,
+    check_count,
     check_nonnegative,
     decode_labels,
     encode_reference,
+    label_array,
     n_threads,
 )
 from clusterwhy._votes import MAX_CLASSES, Ensemble
@@ -57,8 +59,8 @@ def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
     >>> cw.align_labels([5, 5, 2, 2, -1], [0, 0, 1, 1, 1])
     array([ 0,  0,  1,  1, -1])
     """
-    codes = check_cluster_labels(labels, np.size(labels), "labels")
-    reference_codes, classes = encode_reference(reference, len(codes))
+    codes = check_cluster_labels(labels, None, "labels")
+    reference_codes, classes = encode_reference(reference, len(codes), "reference")
     rows = np.arange(len(codes), dtype=np.int64)
     offsets = np.array([0, len(codes)], dtype=np.int64)
     aligned = _core.align_patches(codes, rows, offsets, reference_codes, 1)
@@ -100,20 +102,36 @@ def consensus_labels(labels: Any, rows: Any, n_samples: int, reference: Any) -> 
     >>> cw.consensus_labels([[0, 1], [1, 1]], [[0, 1], [0, 2]], 4, [1, 0, 0, 0])
     array([1, 1, 1, 0])
     """
-    codes, _ = encode_reference(reference, int(n_samples))
-    row_list = _row_list(rows)
-    label_list = [np.asarray(part) for part in labels]
+    n_samples = check_count(n_samples, "n_samples")
+    named = label_array(reference, n_samples, "reference")
+    encode_reference(named, n_samples, "reference")
+    row_list = _row_list(rows, "rows")
+    if not isinstance(labels, (np.ndarray, Sequence)) or isinstance(labels, str):
+        raise TypeError(f"labels must be one array of labels for each minipatch, got {type(labels).__name__}")
+    label_list = [label_array(part, None, f"labels of minipatch {b}") for b, part in enumerate(labels)]
     if len(label_list) != len(row_list):
         raise ValueError(f"labels has {len(label_list)} minipatches, rows has {len(row_list)}")
     for b, (part, where) in enumerate(zip(label_list, row_list, strict=True)):
         if part.shape != where.shape:
             raise ValueError(f"minipatch {b} has {part.size} labels for {where.size} observations")
-    flat = np.concatenate(label_list) if label_list else np.empty(0, dtype=np.int64)
-    flat_rows = np.concatenate(row_list) if row_list else np.empty(0, dtype=np.int64)
-    classes = known_labels(reference, flat)
-    votes, codes = encode_as(flat, classes), encode_as(np.asarray(reference), classes)
+    if not label_list:
+        return named
+    for part in label_list:
+        check_same_kind(part, named, "labels", "reference")
+    flat, flat_rows = np.concatenate(label_list), np.concatenate(row_list)
+    classes = known_labels(named, flat)
+    votes, codes = encode_as(flat, classes), encode_as(named, classes)
     consensus, _ = _core.consensus_labels(votes, flat_rows, codes, len(classes))
     return decode_labels(consensus, classes if classes.dtype.kind in "US" else classes.astype(np.int64))
+
+
+def check_same_kind(labels: NDArray[Any], others: NDArray[Any], what: str, other: str) -> None:
+    """Refuse to compare numbers with strings: NumPy would turn both into strings."""
+    if (labels.dtype.kind in "US") != (others.dtype.kind in "US"):
+        raise TypeError(
+            f"{what} and {other} must both be whole numbers or both strings, got dtypes {labels.dtype} and "
+            f"{others.dtype}"
+        )
 
 
 def known_labels(*labels: Any) -> NDArray[Any]:
@@ -192,13 +210,14 @@ def loco_scores(
     >>> int(cw.loco_scores(predictions, patches, labels).feature_importances_.argmax())
     0
     """
-    n_samples = np.size(labels)
-    encode_reference(labels, n_samples)
+    named = label_array(labels, None, "labels")
+    encode_reference(named, None, "labels")
+    n_samples = len(named)
+    if n_features is not None:
+        n_features = check_count(n_features, "n_features")
     voters, holds, m, fraction = _masks(patches, n_samples, n_features)
-    votes, classes = _encode_votes(predictions, voters, np.asarray(labels))
-    if len(classes) > MAX_CLASSES:
-        raise ValueError(f"at most {MAX_CLASSES} labels are possible, got {len(classes)}")
-    codes = encode_as(np.asarray(labels), classes)
+    votes, classes = _encode_votes(predictions, voters, named)
+    codes = encode_as(named, classes)
     ensemble = Ensemble(votes, pack_bits(voters), holds, m, len(classes), fraction)
     out = score_ensemble(
         ensemble,
@@ -215,24 +234,34 @@ def _encode_votes(
     predictions: Any, voters: NDArray[np.bool_], labels: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return votes as the core takes them, and the label values behind their codes or columns."""
-    array = np.asarray(predictions)
+    try:
+        array = np.asarray(predictions)
+    except ValueError as error:
+        raise ValueError(f"predictions must be one array, got parts of different shapes: {error}") from error
     if array.ndim not in (2, 3) or array.shape[:2] != voters.shape:
         b, n = voters.shape
         raise ValueError(f"predictions must have shape ({b}, {n}) or ({b}, {n}, K), got {array.shape}")
     if array.ndim == 3:
         return _encode_probabilities(array, voters, labels)
-    cast = array[voters]
-    if array.dtype.kind == "f" and not (cast == np.rint(cast)).all():
+    try:
+        cast = label_array(array[voters], None, "predictions")
+    except ValueError as error:
         raise ValueError(
-            f"predictions of shape {array.shape} are hard votes and must be labels, got values such as "
-            f"{cast[cast != np.rint(cast)][0]!r}; soft votes have shape (B, N, K)"
-        )
+            f"{error}; predictions of shape {array.shape} are hard votes, soft votes have shape (B, N, K)"
+        ) from error
+    check_same_kind(cast, labels, "predictions", "labels")
     classes = known_labels(labels, cast)
-    if array.dtype.kind in "if" and (cast < 0).any():
-        b, i = np.argwhere(voters & (array < 0))[0]
-        raise ValueError(f"minipatch {b} predicts {array[b, i]} for observation {i}: noise cannot be predicted")
-    codes = np.searchsorted(classes, np.where(voters, array, classes[0]))
-    return np.ascontiguousarray(codes, dtype=np.uint16), classes
+    if len(classes) > MAX_CLASSES:
+        raise ValueError(f"at most {MAX_CLASSES} labels are possible, got {len(classes)}")
+    if cast.dtype.kind == "i" and (cast < 0).any():
+        b, i = np.argwhere(voters)[(cast < 0).argmax()]
+        raise ValueError(
+            f"minipatch {b} predicts {array[b, i]} for observation {i}: noise cannot be predicted; leave the "
+            "observation out of its voters by adding it to the minipatch's rows"
+        )
+    codes = np.zeros(voters.shape, dtype=np.uint16)
+    codes[voters] = np.searchsorted(classes, cast)
+    return codes, classes
 
 
 def _encode_probabilities(
@@ -244,7 +273,7 @@ def _encode_probabilities(
     classes = known_labels(labels)
     if classes.dtype.kind in "iubf" and len(classes) and classes[-1] < n_classes:
         classes = np.arange(n_classes)
-    elif len(classes) != n_classes:
+    elif len(classes) != n_classes or n_classes > MAX_CLASSES:
         raise ValueError(
             f"predictions have {n_classes} columns, but labels have {len(classes)} values: "
             f"{classes[:10].tolist()}; use the column's number as the label"
@@ -278,8 +307,12 @@ def _masks(
     held = _mask(patches[1], n_features, "columns")
     if len(inside) != len(held):
         raise ValueError(f"rows has {len(inside)} minipatches, columns has {len(held)}")
-    fraction = float(inside.mean()) if inside.size else 0.0
-    return ~inside, pack_bits(held), held.shape[1], fraction
+    if not held.size:
+        raise ValueError(
+            f"patches has {len(held)} minipatches of {held.shape[1]} features, expected at least one of each; "
+            "pass n_features where no minipatch holds any"
+        )
+    return ~inside, pack_bits(held), held.shape[1], float(inside.mean())
 
 
 def _mask(sets: Any, size: int | None, name: str) -> NDArray[np.bool_]:
@@ -288,7 +321,7 @@ def _mask(sets: Any, size: int | None, name: str) -> NDArray[np.bool_]:
         if sets.ndim != 2 or (size is not None and sets.shape[1] != size):
             raise ValueError(f"the mask of {name} must have shape (B, {size}), got {sets.shape}")
         return sets
-    parts = _row_list(sets)
+    parts = _row_list(sets, name)
     if size is None:
         size = 1 + max((int(part.max()) for part in parts if part.size), default=-1)
     out = np.zeros((len(parts), size), dtype=bool)
@@ -299,13 +332,18 @@ def _mask(sets: Any, size: int | None, name: str) -> NDArray[np.bool_]:
     return out
 
 
-def _row_list(sets: Any) -> list[NDArray[np.int64]]:
+def _row_list(sets: Any, name: str) -> list[NDArray[np.int64]]:
     if isinstance(sets, Minipatches):
         return list(sets.rows())
-    if not isinstance(sets, (np.ndarray, Sequence)):
-        raise TypeError(f"expected arrays of indices, got {type(sets).__name__}")
+    if not isinstance(sets, (np.ndarray, Sequence)) or isinstance(sets, str):
+        raise TypeError(f"{name} must be one array of indices for each minipatch, got {type(sets).__name__}")
     parts = [np.asarray(part) for part in sets]
     for b, part in enumerate(parts):
         if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
-            raise ValueError(f"minipatch {b} must be a list of indices, got {part!r}")
+            raise ValueError(
+                f"{name} of minipatch {b} must be a flat list of integer indices, got {part.dtype} of shape "
+                f"{part.shape}"
+            )
+        if part.dtype.kind == "u" and part.size and part.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"{name} of minipatch {b} has the index {part.max()}, which no array is long enough for")
     return [part.astype(np.int64, copy=False) for part in parts]

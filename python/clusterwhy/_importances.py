@@ -39,11 +39,11 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
 
     def _adopt(self, fitted: Any) -> None:
         """Take over the fitted state of a copy, in one step: a fit that fails leaves everything as it was."""
-        state = {name: value for name, value in vars(fitted).items() if name not in fitted.get_params(deep=False)}
-        stale = [name for name in vars(self) if _is_fitted_name(name) and name not in state]
-        self.__dict__.update(state)
-        for name in stale:
-            delattr(self, name)
+        params = self.get_params(deep=False)
+        kept = {name: value for name, value in vars(self).items() if not _is_fitted_name(name)}
+        found = {name: value for name, value in vars(fitted).items() if name not in params}
+        # One assignment: an interruption falls before it or after it.
+        self.__dict__ = {**kept, **found}
 
     def _blank_copy(self) -> Any:
         """Copy the parameters, but nothing that was fitted."""
@@ -183,13 +183,25 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             `adata` itself.
         """
         check_is_fitted(self)
+        if not all(hasattr(adata, name) for name in ("n_obs", "n_vars", "obs", "var", "varm", "uns")):
+            raise TypeError(f"adata must be an anndata.AnnData, got {type(adata).__name__}")
+        if not isinstance(key_added, str):
+            raise TypeError(f"key_added must be a string, got {key_added!r}")
         if adata.n_vars != self.n_features_in_:
             raise ValueError(
                 f"adata has {adata.n_vars} variables, but {self.n_features_in_} features were fitted; "
                 "pass the object (or the subset) that X came from"
             )
         if "labels_" in vars(self) and adata.n_obs != len(self.labels_):
-            raise ValueError(f"adata has {adata.n_obs} observations, but {len(self.labels_)} were fitted")
+            raise ValueError(
+                f"adata has {adata.n_obs} observations, but {len(self.labels_)} were fitted; pass the same ones"
+            )
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and set(names) == set(adata.var_names) and list(names) != list(adata.var_names):
+            raise ValueError(
+                "adata has the variables that were fitted, but in another order; "
+                "pass adata[:, model.feature_names_in_].copy()"
+            )
         adata.var[f"{key_added}_score"] = self.feature_importances_
         adata.var[f"{key_added}_mc_se"] = self.monte_carlo_errors_
         adata.var[f"{key_added}_rank"] = self.ranking_
@@ -268,18 +280,27 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             raise TypeError(f"each of the {kind} must be a list of features, got {members!r}")
         names: dict[Any, int] = {}
         if "feature_names_in_" in vars(self):
-            names = {name: j for j, name in reversed(list(enumerate(self.feature_names_in_)))}
+            names = {name: j for j, name in enumerate(self.feature_names_in_)}
         out = []
         for member in members:
             if isinstance(member, str):
                 if member not in names:
-                    hint = "the data had no feature names" if not names else "it is not among them"
+                    hint = f"names are such as {', '.join(map(repr, list(names)[:3]))}"
+                    if not names:
+                        hint = "the data had no feature names; use positions"
                     raise ValueError(f"unknown feature name {member!r} in {kind}: {hint}")
                 out.append(names[member])
                 continue
+            if isinstance(member, (bool, np.bool_)) or not isinstance(member, (int, np.integer)):
+                raise TypeError(
+                    f"features in {kind} must be names or integer positions, got {member!r} of type "
+                    f"{type(member).__name__}; numpy.flatnonzero turns a mask into positions"
+                )
             j = int(member)
             if not -self.n_features_in_ <= j < self.n_features_in_:
-                raise ValueError(f"feature {member} in {kind} is out of range for {self.n_features_in_} features")
+                raise ValueError(
+                    f"feature {member} in {kind} is out of range: positions go from 0 to {self.n_features_in_ - 1}"
+                )
             out.append(j % self.n_features_in_)
         if not out:
             raise ValueError(f"one of the {kind} is empty; each needs at least one feature")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import Tags, get_tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
@@ -21,17 +21,21 @@ from clusterwhy._importances import ImportanceMixin, resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._native_ensemble import classify_natively, cluster_natively
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
+from clusterwhy._recognise import NativeMethod
 from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
 from clusterwhy._validation import (
     check_count,
+    check_data,
     check_nonnegative,
     check_option,
     check_patch_size,
+    check_verbose,
     decode_labels,
     encode_reference,
     n_threads,
     seed_from_random_state,
+    warn_one_cluster,
 )
 from clusterwhy._votes import MAX_CLASSES, Ensemble
 
@@ -52,6 +56,13 @@ class Settings:
     threads: int
     verbose: int
 
+    def choose_engine(self, X: Any, n_columns: int) -> tuple[EngineChoice, tuple[NativeMethod, NativeMethod] | None]:
+        """Decide, before anything is fitted, where minipatches of so many features run."""
+        choice, native = choose_engine(self.engine, self.clusterer, self.classifier, X, n_columns)
+        if self.verbose:
+            print(f"clusterwhy: engine {choice!r}")
+        return choice, native
+
 
 @dataclass(frozen=True)
 class FittedEnsemble:
@@ -70,14 +81,13 @@ def fit_ensemble(
     patches: Minipatches,
     reference: tuple[NDArray[np.int32], NDArray[Any]] | None,
     settings: Settings,
+    engine: tuple[EngineChoice, tuple[NativeMethod, NativeMethod] | None],
 ) -> FittedEnsemble:
     """Cluster, align, vote, train and predict every minipatch.
 
     `reference` has codes and classes; None builds the labels from the minipatches' overlaps.
     """
-    engine, native = choose_engine(settings.engine, settings.clusterer, settings.classifier, X, patches.n_columns)
-    if settings.verbose:
-        print(f"clusterwhy: engine {engine!r}")
+    choice, native = engine
     workers: dict[str, Any] = {"n_jobs": settings.n_jobs, "verbose": settings.verbose}
     threads: dict[str, Any] = {"threads": settings.threads, "verbose": settings.verbose}
     task = Task(patches, settings.clusterer, settings.classifier)
@@ -88,21 +98,22 @@ def fit_ensemble(
     if reference is None:
         reference = reference_from_overlaps(labels, patches.rows(), patches.n_samples)
     codes, classes = reference
+    warn_one_cluster(classes, stacklevel=4)
     if len(classes) > MAX_CLASSES:
         raise ValueError(f"at most {MAX_CLASSES} reference labels are possible, got {len(classes)}")
     aligned = align_all(labels, patches, codes, settings.threads)
     flat_rows = patches.rows().ravel()
     consensus, counts = _core.consensus_labels(aligned.ravel(), flat_rows, codes, len(classes))
+    del labels, flat_rows
     if not (aligned >= 0).any():
         raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
     if native is None:
-        votes, trained = classify_patches(X, task, aligned, len(classes), **workers)
+        votes, voters = classify_patches(X, task, aligned, len(classes), **workers)
     else:
-        votes, trained = classify_natively(X, patches, aligned, len(classes), native[1], **threads)
-    voters, holds = patches.masks()
-    voters[~trained] = 0
+        votes, voters = classify_natively(X, patches, aligned, len(classes), native[1], **threads)
+    holds = patches.masks()[1]
     ensemble = Ensemble(votes, voters, holds, patches._n_active, len(classes), patches.n_rows / patches.n_samples)
-    return FittedEnsemble(ensemble, codes, consensus, agreement(consensus, counts), classes, engine)
+    return FittedEnsemble(ensemble, codes, consensus, agreement(consensus, counts), classes, choice)
 
 
 def agreement(consensus: NDArray[np.int32], counts: NDArray[np.uint32]) -> NDArray[np.float64]:
@@ -119,20 +130,9 @@ class MinipatchMixin(ImportanceMixin):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = accept_sparse(self.clusterer, self.reference)
         tags.input_tags.allow_nan = accept_nan(self.clusterer, self.classifier)
         return tags
-
-    def _check_data(self, X: Any) -> Any:
-        return validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=not accept_nan(self.clusterer, self.classifier) or "allow-nan",
-            ensure_min_samples=2,
-            ensure_min_features=2,
-        )
 
     def _check_settings(self) -> Settings:
         check_reference(self.reference)
@@ -146,7 +146,7 @@ class MinipatchMixin(ImportanceMixin):
             barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),
             n_jobs=self.n_jobs,
             threads=n_threads(self.n_jobs),
-            verbose=int(self.verbose),
+            verbose=check_verbose(self.verbose),
         )
 
     def _adopt_ensemble(self, fitted: FittedEnsemble, patches: Minipatches) -> None:
@@ -348,8 +348,11 @@ class LOCOMP(MinipatchMixin):
 
     Memory, beside the data: ``B N`` 2-byte votes for hard votes and for probabilities that are all 0 or 1
     (fully grown trees), else ``B N K`` probabilities in the classifier's dtype; ``8 N M`` bytes for each of
-    ``sample_importances_`` and the working copy; ``B (N + M) / 8`` bytes of masks. N x M x K numbers are
-    never stored. Sparse data are densified one minipatch at a time.
+    ``sample_importances_`` and the working copy; ``B (N + M) / 8`` bytes of masks, twice; ``28 B n`` bytes of
+    labels and positions until the consensus is found; and for each worker three times a block of at most 32
+    minipatches' probabilities (256 MB). N x M x K numbers are never stored. Sparse data are densified one
+    minipatch at a time; with ``reference="full"`` the clusterer gets all of them at once, sparse as they are,
+    and must take that (Ward does not: use ``"overlap"``).
 
     References
     ----------
@@ -424,8 +427,7 @@ class LOCOMP(MinipatchMixin):
 
     def _fit(self, X: Any) -> None:
         settings = self._check_settings()
-        X = self._check_data(X)
-        warn_duplicate_names(self)
+        X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_samples, n_features = X.shape
         patches = Minipatches(
             n_samples=n_samples,
@@ -438,13 +440,14 @@ class LOCOMP(MinipatchMixin):
         check_something_left_out(patches)
         if self.n_features_to_select is not None:
             resolve_selection(self.n_features_to_select, n_features)
+        engine = settings.choose_engine(X, patches.n_columns)
         if isinstance(self.reference, str):
             reference = None
             if self.reference == "full":
                 reference = reference_from_all_data(settings.clusterer, X, patches.seed)
         else:
             reference = encode_reference(self.reference, n_samples)
-        found = fit_ensemble(X, patches, reference, settings)
+        found = fit_ensemble(X, patches, reference, settings, engine)
         scores = score_ensemble(
             found.ensemble, found.consensus, settings.loss, barrier=settings.barrier, threads=settings.threads
         )
@@ -476,6 +479,13 @@ def accept_nan(clusterer: Any, classifier: Any) -> bool:
     return True
 
 
+def accept_sparse(clusterer: Any, reference: Any) -> bool:
+    """Whether sparse data go all the way: the reference alone needs a clusterer that takes them."""
+    if not (isinstance(reference, str) and reference == "full"):
+        return True
+    return hasattr(clusterer, "__sklearn_tags__") and bool(get_tags(clusterer).input_tags.sparse)
+
+
 def check_something_left_out(patches: Minipatches) -> None:
     """Refuse minipatches of all the observations or all the features: nothing would be left out."""
     if patches.n_rows == patches.n_samples:
@@ -485,22 +495,6 @@ def check_something_left_out(patches: Minipatches) -> None:
     if patches.n_columns == patches._n_active:
         raise ValueError(
             f"minipatches of all {patches._n_active} features leave none out to score: make max_features smaller"
-        )
-
-
-def warn_duplicate_names(estimator: Any) -> None:
-    """Warn when a feature cannot be told from another by name."""
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None:
-        return
-    values, counts = np.unique(names, return_counts=True)
-    if (counts > 1).any():
-        twice = ", ".join(map(repr, values[counts > 1][:5].tolist()))
-        warnings.warn(
-            f"feature names are not unique: {twice}; scores go by position, and names in groups or pairs "
-            "mean the first of that name",
-            UserWarning,
-            stacklevel=4,
         )
 
 

@@ -16,15 +16,17 @@ from clusterwhy._loco_mp import (
     FittedEnsemble,
     MinipatchMixin,
     Settings,
+    accept_nan,
     fit_ensemble,
-    warn_duplicate_names,
     warn_missing_votes,
 )
 from clusterwhy._patches import Minipatches
 from clusterwhy._reference import reference_from_all_data
 from clusterwhy._scores import Loss, score_ensemble
 from clusterwhy._validation import (
+    MAX_COUNT,
     check_count,
+    check_data,
     check_nonnegative,
     check_patch_size,
     encode_reference,
@@ -158,8 +160,7 @@ class LOCORampart(MinipatchMixin):
 
     def _fit(self, X: Any) -> None:
         settings = self._check_settings()
-        X = self._check_data(X)
-        warn_duplicate_names(self)
+        X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_features = X.shape[1]
         if self.n_features_to_select is None:
             raise TypeError("n_features_to_select must be an integer or a fraction, got None")
@@ -178,11 +179,12 @@ class LOCORampart(MinipatchMixin):
         found: FittedEnsemble | None = None
         while found is None or len(active) > 1:
             turn = len(self.rounds_)
-            patches = self._round_patches(X.shape, active, turn, round(budget * growth**turn), seed)
+            patches = self._round_patches(X.shape, active, turn, grown(budget, growth, turn), seed)
+            engine = settings.choose_engine(X, patches.n_columns)
             reference = given
             if reference is None:
                 reference = self._round_reference(X, active, settings, seed, found)
-            found = fit_ensemble(X, patches, reference, settings)
+            found = fit_ensemble(X, patches, reference, settings, engine)
             scores = score_ensemble(
                 found.ensemble,
                 found.consensus,
@@ -257,6 +259,17 @@ class LOCORampart(MinipatchMixin):
             seed=round_seed(seed, turn),
             features=None if turn == 0 else active,
         )
+
+
+def grown(budget: int, growth: float, turn: int) -> int:
+    """Return the minipatches of a round."""
+    wanted = budget * min(growth**turn, 2.0**64)
+    if wanted > MAX_COUNT:
+        raise ValueError(
+            f"patch_growth={growth} asks for {wanted:.3g} minipatches in round {turn + 1}, "
+            f"expected at most {MAX_COUNT}: 1 keeps the number constant, 2 doubles it"
+        )
+    return round(wanted)
 
 
 def round_seed(seed: int, turn: int) -> int:

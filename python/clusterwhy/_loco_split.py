@@ -11,7 +11,6 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import KFold
 from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
 
 from clusterwhy import _core
 from clusterwhy._fitting import (
@@ -26,18 +25,21 @@ from clusterwhy._fitting import (
 )
 from clusterwhy._importances import ImportanceMixin, resolve_selection
 from clusterwhy._inference import rank_features
-from clusterwhy._loco_mp import accept_nan, default_clusterer, warn_duplicate_names
+from clusterwhy._loco_mp import accept_nan, accept_sparse, default_clusterer
 from clusterwhy._parallel import run_blocks
 from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
-from clusterwhy._scores import Loss, call_loss, check_loss, standard_errors, uses_hard_votes
+from clusterwhy._scores import Loss, call_loss, check_loss, check_same_form, standard_errors, uses_hard_votes
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
+    check_data,
     check_patch_size,
+    check_verbose,
     decode_labels,
     encode_reference,
     n_threads,
     seed_from_random_state,
+    warn_one_cluster,
 )
 
 # Features whose classifiers are one task.
@@ -218,7 +220,7 @@ class LOCOSplit(ImportanceMixin):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = accept_sparse(self.clusterer, self.reference)
         tags.input_tags.allow_nan = accept_nan(self.clusterer, self.classifier)
         return tags
 
@@ -246,22 +248,14 @@ class LOCOSplit(ImportanceMixin):
         clusterer = check_clusterer(default_clusterer(self.reference) if self.clusterer is None else self.clusterer)
         classifier = check_classifier(RandomForestClassifier() if self.classifier is None else self.classifier)
         loss = check_loss(self.loss)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=not accept_nan(clusterer, classifier) or "allow-nan",
-            ensure_min_samples=4,
-            ensure_min_features=2,
-        )
-        warn_duplicate_names(self)
+        threads, verbose = n_threads(self.n_jobs), check_verbose(self.verbose)
+        X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=4)
         n_samples, n_features = X.shape
         if self.n_features_to_select is not None:
             resolve_selection(self.n_features_to_select, n_features)
         seed = seed_from_random_state(self.random_state)
         splits = self._draw_splits(n_samples, seed)
-        workers: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": int(self.verbose)}
+        workers: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": verbose}
 
         parts = list(
             run_blocks(
@@ -273,6 +267,7 @@ class LOCOSplit(ImportanceMixin):
             )
         )
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
+        warn_one_cluster(classes, stacklevel=3)
         k = len(classes)
         labelled = [
             Labelled(split, align(part[0], codes[split.train]), part[1])
@@ -312,7 +307,7 @@ class LOCOSplit(ImportanceMixin):
         self.splits_ = [(split.train, split.calibration) for split in splits]
         self.classes_ = classes
         self.reference_labels_ = decode_labels(codes, classes)
-        self._collect(judges, codes, n_samples, n_features)
+        self._collect(judges, codes, n_samples, n_features, threads)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
         repeats = check_count(self.n_repeats, "n_repeats")
@@ -355,7 +350,9 @@ class LOCOSplit(ImportanceMixin):
             X.shape[0],
         )
 
-    def _collect(self, judges: list[Judge], codes: NDArray[np.int32], n_samples: int, n_features: int) -> None:
+    def _collect(
+        self, judges: list[Judge], codes: NDArray[np.int32], n_samples: int, n_features: int, threads: int
+    ) -> None:
         k = len(self.classes_)
         totals, counts = np.zeros((n_samples, k)), np.zeros(n_samples)
         votes = np.zeros((n_samples, k), dtype=np.int64)
@@ -393,7 +390,7 @@ class LOCOSplit(ImportanceMixin):
         with np.errstate(invalid="ignore"):
             self.sample_importances_ = rises / seen[:, None]
             self.cluster_importances_ = by_cluster / present
-        found = standard_errors(self.sample_importances_, consensus, k, None, 0.0, 0.0, n_threads(self.n_jobs))
+        found = standard_errors(self.sample_importances_, consensus, k, None, 0.0, 0.0, threads)
         self.standard_errors_ = found["error"][-1]
         self.cluster_standard_errors_ = found["error"][:-1]
         self._spreads = found["spread"]
@@ -417,6 +414,7 @@ class Judge:
             raise ValueError(
                 f"the calibration part of split {labelled.split.index} is all noise (-1): there is nothing to score"
             )
+        self.first: NDArray[Any] | None = None
         self.base = self.loss_of(proba)
         self.whole_set = self.base.ndim == 0
         self.rises: NDArray[np.float64] = np.empty(0)
@@ -429,6 +427,9 @@ class Judge:
         out = np.full(len(proba), np.nan)
         if not isinstance(self.loss, str):
             value = call_loss(self.loss, self.z[self.known].astype(np.int64), proba[self.known])
+            if self.first is None:
+                self.first = value
+            check_same_form(self.first, value)
             if value.ndim == 0:
                 return value
             out[self.known] = value

@@ -68,8 +68,8 @@ def classify_natively(
     *,
     threads: int,
     verbose: int,
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Train and predict every minipatch: all votes, and which minipatches were trained."""
+) -> tuple[NDArray[Any], NDArray[np.uint64]]:
+    """Train and predict every minipatch: all votes, and bits of the observations that each votes on."""
     data = native_data(X)
     presorted = _core.Presorted(data) if method.presorted else None
     store = VoteStore(len(patches), X.shape[0], n_classes)
@@ -83,4 +83,6 @@ def classify_natively(
             store.put(plan.start, votes)
             trained[rows] = known
             advance(plan.stop - plan.start)
-    return store.votes, trained
+    voters = patches.masks()[0]
+    voters[~trained] = 0
+    return store.votes, voters

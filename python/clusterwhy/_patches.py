@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,9 +86,14 @@ class Minipatches:
             if step != 1:
                 raise ValueError(f"a slice of minipatches must have step 1, got {step}")
             return self._draw(start, max(start, stop), columns)
-        index = int(b) + self.n_patches if b < 0 else int(b)
+        if isinstance(b, (bool, np.bool_)) or not hasattr(b, "__index__"):
+            raise TypeError(f"a minipatch is named by an integer or a slice, got {b!r} of type {type(b).__name__}")
+        index = operator.index(b)
+        index += self.n_patches if index < 0 else 0
         if not 0 <= index < self.n_patches:
-            raise IndexError(f"minipatch {b} is out of range: there are {self.n_patches}")
+            raise IndexError(
+                f"minipatch {b} is out of range: there are {self.n_patches}, from 0 to {self.n_patches - 1}"
+            )
         one: NDArray[np.int64] = self._draw(index, index + 1, columns)[0]
         return one
 

@@ -15,8 +15,9 @@ from clusterwhy._validation import encode_reference
 
 
 def check_reference(reference: Any) -> None:
-    """Refuse a name that is not a form of reference."""
-    if isinstance(reference, str) and reference not in ("full", "overlap"):
+    """Refuse what is not a form of reference."""
+    named = isinstance(reference, str)
+    if reference is None or (named and reference not in ("full", "overlap")):
         raise ValueError(f"reference must be 'full', 'overlap' or an array of labels to explain, got {reference!r}")
 
 
@@ -28,12 +29,9 @@ def reference_from_all_data(
     Returns codes (N,) and the label values that they stand for.
     """
     copy = fresh(clusterer, seed, stream, keep_given=True)
-    try:
-        with single_threaded_libraries():
-            labels = cluster(copy, X, "all the data, for the reference")
-    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
-        hint = "; if all the data cannot be clustered at once, use reference='overlap' or pass labels"
-        raise type(error)(f"{error}{hint}") from error
+    advice = "if all the data cannot be clustered at once, use reference='overlap' or pass labels"
+    with single_threaded_libraries():
+        labels = cluster(copy, X, "all the data, for the reference", advice)
     return encode_reference(labels, len(labels))
 
 

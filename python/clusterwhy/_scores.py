@@ -149,11 +149,7 @@ def _callable_scores(
             if not both.any():
                 continue
             value = call_loss(loss, y[both], p[both])
-            if value.ndim != first.ndim:
-                raise ValueError(
-                    "the loss must give always one value per observation or always one in all; "
-                    f"it gave shapes {first.shape} and {value.shape}"
-                )
+            check_same_form(first, value)
             j = start + offset
             if samples is not None:
                 samples[both, j] = value - base[both]
@@ -164,18 +160,43 @@ def _callable_scores(
     return RawScores(float(first) if whole else base, features, samples)
 
 
+def check_same_form(first: NDArray[Any], later: NDArray[Any]) -> None:
+    """Refuse a loss that is one of each observation at one time and of the whole set at another."""
+    if first.ndim != later.ndim:
+        raise ValueError(
+            "the loss must give always one value per observation or always one in all; "
+            f"it gave shapes {first.shape} and {later.shape}"
+        )
+
+
 def call_loss(loss: Callable[..., Any], y: NDArray[np.int64], proba: NDArray[np.float64]) -> NDArray[Any]:
-    """Call a user's loss and check what it returns: (n,) or a single number, without NaN."""
+    """Call a user's loss and check what it returns: (n,) or a single number, all finite."""
     name = getattr(loss, "__name__", type(loss).__name__)
-    value = np.asarray(loss(y, proba), dtype=np.float64)
+    try:
+        returned = loss(y, proba)
+    except Exception as error:
+        raise ValueError(
+            f"loss {name} failed on labels of shape {y.shape} and probabilities of shape {proba.shape}: "
+            f"{error} ({type(error).__name__})"
+        ) from error
+    try:
+        value = np.asarray(returned, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"loss {name} must return numbers, got {returned!r}") from error
+    if returned is None:
+        raise TypeError(f"loss {name} must return numbers, got None: is its return statement missing?")
     if value.ndim > 1 or (value.ndim == 1 and len(value) != len(y)):
         raise ValueError(
             f"loss {name} must return one value per observation, shape ({len(y)},), or a single number; "
             f"it returned shape {value.shape}"
         )
-    if np.isnan(value).any():
-        where = f" for {int(np.isnan(value).sum())} of {len(y)} observations" if value.ndim else ""
-        raise ValueError(f"loss {name} returned NaN{where}; clip probabilities of 0 before taking logarithms")
+    wrong = ~np.isfinite(value)
+    if wrong.any():
+        where = f" for {int(wrong.sum())} of {len(y)} observations" if value.ndim else ""
+        raise ValueError(
+            f"loss {name} must return finite numbers, got {value[wrong][0]}{where}; "
+            "clip probabilities of 0 before taking logarithms"
+        )
     return value
 
 

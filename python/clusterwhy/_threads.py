@@ -15,8 +15,8 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
-# Per process: how many blocks are at work, and the limit that the first of them set.
-_state: dict[str, Any] = {"pid": None, "depth": 0, "limit": None, "controller": None}
+# Per process: how many blocks are at work, the libraries, and the BLAS threads that the first block found.
+_state: dict[str, Any] = {"pid": None, "depth": 0, "blas": None, "openmp": None, "found": []}
 
 
 @contextmanager
@@ -28,27 +28,46 @@ def single_threaded_libraries() -> Iterator[None]:
     """
     with _lock:
         if _state["pid"] != os.getpid():
-            _state.update(pid=os.getpid(), depth=0, limit=None, controller=ThreadpoolController())
-        controller = _state["controller"]
+            controller = ThreadpoolController()
+            _state.update(pid=os.getpid(), depth=0, found=[])
+            # Apart, because a limit on the one also writes back the other's threads when it ends.
+            _state.update({api: controller.select(user_api=api) for api in ("blas", "openmp")})
+        openmp = _state["openmp"]
         if _state["depth"] == 0:
-            _state["limit"] = controller.limit(limits=1, user_api="blas")
-            _state["limit"].__enter__()
+            _state["found"] = [(library, library.get_num_threads()) for library in _state["blas"].lib_controllers]
+            for library, _ in _state["found"]:
+                _set_threads(library, 1)
         _state["depth"] += 1
     try:
-        with controller.limit(limits=1, user_api="openmp"):
+        with openmp.limit(limits=1):
             yield
     finally:
         with _lock:
             _state["depth"] -= 1
             if _state["depth"] == 0:
-                _state["limit"].__exit__(None, None, None)
+                for library, threads in _state["found"]:
+                    _set_threads(library, threads)
+
+
+def _set_threads(library: Any, threads: int) -> None:
+    """Set the threads of a BLAS library, whichever thread set them before.
+
+    Newer threadpoolctl lets only the thread that set a limit lift it. Ours may be lifted by another than set
+    it, and nobody but us would ever know that it was still to be lifted.
+    """
+    release = getattr(library, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
+    library.set_num_threads(threads)
+    if release is not None:
+        release(force=True)
 
 
 def _forget_after_fork() -> None:
     """A forked child inherits a lock that may be held by a thread it does not have."""
     global _lock
     _lock = threading.Lock()
-    _state.update(pid=None, depth=0, limit=None, controller=None)
+    _state.update(pid=None, depth=0, found=[])
 
 
 if hasattr(os, "register_at_fork"):

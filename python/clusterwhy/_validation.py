@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
+import warnings
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
 
 NOISE = -1
 
@@ -17,13 +20,26 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
 
 
-def check_count(value: Any, name: str, minimum: int = 1) -> int:
-    """Return `value` as an int of at least `minimum`."""
+# The core counts in 32 bits.
+MAX_COUNT = 2**32 - 1
+
+
+def check_count(value: Any, name: str, minimum: int = 1, maximum: int = MAX_COUNT) -> int:
+    """Return `value` as an int from `minimum` to `maximum`."""
     if not _is_integer(value):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    if value > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {value}")
     return int(value)
+
+
+def check_verbose(verbose: Any) -> int:
+    """Return `verbose` as an int; True and False are 1 and 0."""
+    if isinstance(verbose, (bool, np.bool_)):
+        return int(verbose)
+    return check_count(verbose, "verbose", minimum=0)
 
 
 def check_patch_size(value: Any, total: int, name: str, unit: str) -> int:
@@ -107,62 +123,147 @@ def n_threads(n_jobs: int | None) -> int:
     """Threads for the compiled core: `n_jobs` by joblib's rules (None is 1 unless a context says otherwise)."""
     if n_jobs is not None and not _is_integer(n_jobs):
         raise TypeError(f"n_jobs must be None or an integer, got {n_jobs!r}")
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0: use 1 for one worker, -1 for one on every core")
     return max(1, int(effective_n_jobs(n_jobs)))
 
 
-def check_cluster_labels(labels: Any, n_expected: int, what: str) -> NDArray[np.int64]:
-    """Check what a clusterer returned: one whole number per observation, negative for noise."""
-    array = np.asarray(labels)
-    if array.ndim != 1 or len(array) != n_expected:
-        raise ValueError(
-            f"{what} must give one label per observation, shape ({n_expected},), got shape {array.shape}"
-        )
-    if array.dtype.kind in "iu":
-        return array.astype(np.int64, copy=False)
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
-        return array.astype(np.int64)
-    if array.dtype.kind == "b":
-        return array.astype(np.int64)
-    raise ValueError(
-        f"{what} must give whole numbers as labels (-1 for noise), got dtype {array.dtype} "
-        f"with values such as {array[:3].tolist()}"
-    )
-
-
-def encode_reference(reference: Any, n_samples: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
-    """Turn labels of any kind into codes ``0..K-1`` (-1 for noise) and the values they stand for."""
-    array = np.asarray(reference)
-    if array.ndim != 1 or len(array) != n_samples:
-        raise ValueError(
-            f"reference labels must have one entry per observation, shape ({n_samples},), got shape {array.shape}"
-        )
+def label_array(labels: Any, n_expected: int | None, what: str) -> NDArray[Any]:
+    """Return labels as an array of int64 (negative for noise), bool or strings, one for each observation."""
+    if labels is None:
+        raise ValueError(f"{what} must be an array of labels, got None")
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(f"{what} must be a flat list of labels, got lists of different lengths") from error
+    shape = "(n,)" if n_expected is None else f"({n_expected},)"
+    if array.ndim != 1 or n_expected not in (None, len(array)):
+        raise ValueError(f"{what} must have one label per observation, shape {shape}, got shape {array.shape}")
     if array.dtype.kind == "O":
-        if any(value is None or value != value for value in array):
-            raise ValueError("reference labels must not contain missing values; use -1 for noise")
-        kinds = {type(value) for value in array}
-        if kinds and all(issubclass(kind, str) for kind in kinds):
-            array = array.astype(str)
-        elif all(_is_integer(value) for value in array):
-            array = array.astype(np.int64)
-        else:
-            names = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise ValueError(f"reference labels must be all integers or all strings, got {names}")
-    if array.dtype.kind == "f":
-        if not (np.isfinite(array).all() and (array == np.rint(array)).all()):
+        array = _plain(array, what)
+    if array.dtype.kind in "fc":
+        whole = np.isfinite(array) & (array == np.rint(array.real)) & (abs(array) < 2.0**63)
+        if not whole.all():
             raise ValueError(
-                "reference labels must be whole numbers or strings, got "
-                f"{array[~np.isfinite(array) | (array != np.rint(array))][0]!r}"
+                f"{what} must be whole numbers (negative for noise) or strings, got {array[~whole][0].item()!r} "
+                f"for observation {np.flatnonzero(~whole)[0]}"
             )
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iubUS":
-        raise ValueError(f"reference labels must be integers or strings, got dtype {array.dtype}")
-    noise = array < 0 if array.dtype.kind == "i" else np.zeros(n_samples, dtype=bool)
+        array = array.real
+    elif array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{what} must be below 2**63, got {array.max()}; number the clusters from 0")
+    if array.dtype.kind in "iuf":
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind in "bUS":
+        return array
+    raise ValueError(f"{what} must be integers (negative for noise) or strings, got dtype {array.dtype}")
+
+
+def _plain(array: NDArray[Any], what: str) -> NDArray[Any]:
+    """Turn an object array of integers or of strings into a plain one."""
+    # pandas has missing values of its own; only they have no truth value, and only NaN differs from itself.
+    missing = [i for i, v in enumerate(array) if v is None or type(v).__name__ in ("NAType", "NaTType") or v != v]
+    if missing:
+        raise ValueError(
+            f"{what} must not contain missing values, got {array[missing[0]]!r} for observation {missing[0]}; "
+            "use -1 for noise"
+        )
+    kinds = {type(value) for value in array}
+    if all(issubclass(kind, str) for kind in kinds):
+        return array.astype(str)
+    if all(_is_integer(value) for value in array):
+        try:
+            return array.astype(np.int64)
+        except OverflowError as error:
+            raise ValueError(f"{what} must be below 2**63; number the clusters from 0") from error
+    names = ", ".join(sorted(kind.__name__ for kind in kinds))
+    raise ValueError(f"{what} must be all integers or all strings, got {names}")
+
+
+def check_cluster_labels(labels: Any, n_expected: int | None, what: str) -> NDArray[np.int64]:
+    """Check what a clusterer returned: one whole number per observation, negative for noise."""
+    array = label_array(labels, n_expected, what)
+    if array.dtype.kind in "US":
+        raise ValueError(
+            f"{what} must be whole numbers (-1 for noise), got dtype {array.dtype} with values such as "
+            f"{array[:3].tolist()}; number the clusters, as sklearn.preprocessing.LabelEncoder does"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def encode_reference(
+    reference: Any, n_samples: int | None, what: str = "reference labels"
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Turn labels of any kind into codes ``0..K-1`` (-1 for noise) and the values they stand for."""
+    array = label_array(reference, n_samples, what)
+    if array.size == 0:
+        raise ValueError(f"{what} must not be empty")
+    noise = array < 0 if array.dtype.kind == "i" else np.zeros(len(array), dtype=bool)
     classes, codes = np.unique(array[~noise], return_inverse=True)
     if len(classes) == 0:
-        raise ValueError("the reference labels are all noise (-1): there is no cluster to explain")
-    out = np.full(n_samples, NOISE, dtype=np.int32)
+        raise ValueError(f"all of the {what} is noise (-1): there is no cluster to explain")
+    out = np.full(len(array), NOISE, dtype=np.int32)
     out[~noise] = codes
     return out, classes
+
+
+def warn_one_cluster(classes: NDArray[Any], stacklevel: int) -> None:
+    """Warn when there is nothing to tell apart."""
+    if len(classes) == 1:
+        warnings.warn(
+            f"there is only one cluster (label {classes[0].item()!r}): no feature can tell clusters apart, and the "
+            "scores mean nothing; ask the clusterer for 2 or more",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int) -> Any:
+    """Return the data as a float32 or float64 array or CSR matrix, and set ``n_features_in_`` and names."""
+    columns = getattr(X, "columns", None)
+    if columns is not None:
+        names, counts = np.unique(np.asarray(columns, dtype=object).astype(str), return_counts=True)
+        if (counts > 1).any():
+            twice = ", ".join(map(repr, names[counts > 1][:5].tolist()))
+            raise ValueError(
+                f"feature names must be unique, got {twice} more than once; rename the columns (AnnData: "
+                "var_names_make_unique), or pass the values without names"
+            )
+    try:
+        X = validate_data(
+            estimator,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan" if allow_nan else True,
+            ensure_min_samples=minimum,
+            ensure_min_features=2,
+        )
+    except (ValueError, TypeError) as error:
+        if issparse(X) or _converts_to_float(X):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"X must be a table of numbers: {error}; encode text, dates and categories as numbers") from error
+    if columns is not None and not hasattr(estimator, "feature_names_in_") and all(type(c) is str for c in columns):
+        # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
+        estimator.feature_names_in_ = np.asarray(columns, dtype=object)
+    return _narrow_indices(X) if issparse(X) else X
+
+
+def _converts_to_float(X: Any) -> bool:
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind == "O":
+            array.astype(np.float64)
+        return bool(array.dtype.kind in "biufcO")
+    except (ValueError, TypeError):
+        return False
+
+
+def _narrow_indices(X: Any) -> Any:
+    """Return a CSR matrix with 32-bit indices where they suffice: many clusterers take no others."""
+    if X.indices.dtype == np.int32 == X.indptr.dtype or max(X.nnz, *X.shape) > np.iinfo(np.int32).max:
+        return X
+    return type(X)((X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32)), shape=X.shape)
 
 
 def decode_labels(codes: NDArray[np.int32], classes: NDArray[Any]) -> NDArray[Any]:

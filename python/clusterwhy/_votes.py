@@ -125,7 +125,9 @@ class VoteStore:
 def one_hot(classes: NDArray[np.uint16], n_classes: int, dtype: Any) -> NDArray[Any]:
     """Turn classes (B, N) into probabilities (B, N, K) of 0 and 1."""
     out = np.zeros((*classes.shape, n_classes), dtype=dtype)
-    np.put_along_axis(out, classes[..., None].astype(np.int64), 1, axis=2)
+    rows = np.arange(classes.shape[1])
+    for proba, row in zip(out, classes, strict=True):
+        proba[rows, row] = 1
     return out
 
 

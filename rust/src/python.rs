@@ -251,6 +251,8 @@ fn minipatch_indices<'py>(
     Ok(matrix(stop.saturating_sub(start), size, values).into_pyarray(py))
 }
 
+type MaskArrays<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<u64>>);
+
 /// For minipatches `0..n_patches`: the observations left out (voters) and the features held, as words of bits.
 #[pyfunction]
 fn minipatch_masks<'py>(
@@ -261,7 +263,7 @@ fn minipatch_masks<'py>(
     n_columns: usize,
     seed: u64,
     n_patches: usize,
-) -> PyResult<(Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<u64>>)> {
+) -> PyResult<MaskArrays<'py>> {
     let (voters, holds) = detached(py, 1, |_| {
         let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
         Ok((design.left_out_rows(n_patches), design.held_columns(n_patches)))
@@ -313,6 +315,8 @@ fn align_patches<'py>(
     Ok(aligned.into_pyarray(py))
 }
 
+type ConsensusArrays<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<u32>>);
+
 /// Consensus labels and the votes for every (observation, class).
 #[pyfunction]
 fn consensus_labels<'py>(
@@ -321,7 +325,7 @@ fn consensus_labels<'py>(
     rows: PyReadonlyArray1<'py, i64>,
     reference: PyReadonlyArray1<'py, i32>,
     n_classes: usize,
-) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<u32>>)> {
+) -> PyResult<ConsensusArrays<'py>> {
     let (labels, rows, reference) = (slice(&labels)?, slice(&rows)?, slice(&reference)?);
     let n = reference.len();
     let (consensus, votes) = detached(py, 1, |_| {
@@ -377,6 +381,8 @@ fn leave_one_out<'py>(
     Ok((matrix(n_samples, n_classes, loo.totals).into_pyarray(py), loo.counts.into_pyarray(py)))
 }
 
+type ScoreArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>);
+
 /// Losses of `H` (N, L), and losses of `H^-j` minus losses of `H` (N, L, M).
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
@@ -391,7 +397,7 @@ fn sample_scores<'py>(
     labels: PyReadonlyArray1<'py, i32>,
     losses: Vec<String>,
     threads: usize,
-) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>)> {
+) -> PyResult<ScoreArrays<'py>> {
     let (n, k) = (totals.shape()[0], totals.shape()[1]);
     let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
     let ensemble = arrays.ensemble()?;

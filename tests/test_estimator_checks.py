@@ -1,0 +1,70 @@
+"""scikit-learn's own checks, without exceptions, for every estimator."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.datasets import make_blobs
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
+
+# Few minipatches: the checks fit dozens of times, and are about the contract and not about the scores.
+ESTIMATORS = {
+    "LOCOMP": LOCOMP(n_patches=12, max_samples=0.5, max_features=0.5, random_state=0),
+    "LOCOMP-sparse": LOCOMP(
+        KMeans(2, n_init=1), n_patches=12, max_samples=0.5, max_features=0.5, loss="ari", random_state=0
+    ),
+    "LOCORampart": LOCORampart(n_patches=12, max_samples=0.5, max_features=0.5, random_state=0),
+    "LOCOSplit": LOCOSplit(classifier=DecisionTreeClassifier(), random_state=0),
+}
+
+# What the checks cannot help but provoke: so few minipatches leave some features out of every one.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def name_of(check):
+    while hasattr(check, "func"):
+        check = check.func
+    return check.__name__
+
+
+def cases():
+    for name, estimator in ESTIMATORS.items():
+        for one, check in estimator_checks_generator(estimator, mark=None):
+            # These skip unless SciPy was imported in another mode: a process of their own has it.
+            if "array_api" not in name_of(check):
+                yield pytest.param(one, check, id=f"{name}-{name_of(check)}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), cases())
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_scikit_learn_checks_of_array_libraries():
+    code = """
+import warnings
+from test_estimator_checks import ESTIMATORS, estimator_checks_generator, name_of
+warnings.simplefilter("ignore")
+for estimator in ESTIMATORS.values():
+    for one, check in estimator_checks_generator(estimator, mark=None):
+        if "array_api" in name_of(check):
+            check(one)
+"""
+    paths = [os.path.dirname(__file__), *filter(None, sys.path)]
+    env = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("model", [LOCOMP(), LOCOSplit(), LOCORampart(n_patches=100)], ids=lambda m: type(m).__name__)
+def test_defaults_alone_fit(model):
+    X, _ = make_blobs(40, n_features=12, centers=2, random_state=0)
+    fitted = clone(model).fit(X)
+    assert fitted.feature_importances_.shape == (12,)
+    assert len(fitted.classes_) == 2
