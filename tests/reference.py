@@ -300,9 +300,10 @@ def locomp(X, patches, clusterer, classifier, reference, loss, *, align=align, b
         if (labels[b] < 0).all():
             continue
         outside = np.setdiff1d(np.arange(n), rows)
-        voters[b, outside] = True
         part, rest = X[np.ix_(rows, columns)], X[np.ix_(outside, columns)]
         votes[b, outside] = predict(classifier(), part, labels[b], rest, k)
+        # Probabilities that are all 0 are an abstention.
+        voters[b, outside] = votes[b, outside].any(axis=1)
     z = consensus(labels, all_rows, reference, k)
     out = scores(votes, voters, held, z, loss, barrier=barrier, fraction=len(all_rows[0]) / n)
     return {**out, "consensus": z, "votes": votes, "voters": voters, "held": held}

@@ -122,5 +122,6 @@ class Undecided(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def test_a_row_without_probabilities_is_no_vote_for_the_first_class(data):
-    check(data, ward, Undecided, max_samples=0.4)
+def test_a_row_without_probabilities_is_an_abstention(data):
+    fitted = check(data, ward, Undecided, max_samples=0.4)
+    assert np.allclose(fitted.loo_proba_.sum(axis=1), 1)

@@ -347,7 +347,7 @@ elif stage == "score":
 
     def votes(*arguments, **workers):
         begin()
-        return np.broadcast_to(proba, (400, *proba.shape)).copy(), np.ones(400, dtype=bool)
+        return np.broadcast_to(proba, (400, *proba.shape)).copy(), np.full((400, 47), 2**64 - 1, dtype=np.uint64)
 
     _loco_mp.classify_patches = votes
     model = LOCOMP(Slow(), GaussianNB(), reference=z, n_patches=400, max_samples=30, max_features=1500, **workers)

@@ -6,6 +6,7 @@ minipatch trains a classifier that predicts the observations it leaves out, once
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,10 +94,10 @@ def classify_block(
     return compact(proba, voters), pack_bits(voters)
 
 
-def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> NDArray[np.int64]:
-    """Cluster every minipatch: labels (B, n) as the clusterer names them."""
+def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> Iterator[NDArray[np.int64]]:
+    """Cluster every minipatch; yields labels (b, n) as the clusterer names them, block by block."""
     plan = blocks(len(task.patches))
-    parts = run_blocks(
+    return run_blocks(
         cluster_block,
         [(X, task, block) for block in plan],
         [len(block) for block in plan],
@@ -104,10 +105,6 @@ def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> 
         verbose=verbose,
         description="cluster",
     )
-    labels = np.empty((len(task.patches), task.patches.n_rows), dtype=np.int64)
-    for block, part in zip(plan, parts, strict=True):
-        labels[block.start : block.stop] = part
-    return labels
 
 
 def classify_patches(
@@ -131,10 +128,26 @@ def classify_patches(
     return store.votes, voters
 
 
-def align_all(
-    labels: NDArray[np.int64], patches: Minipatches, reference: NDArray[np.int32], threads: int
-) -> NDArray[np.int32]:
-    """Align the labels (B, n) of every minipatch to the reference (N,)."""
-    offsets = np.arange(len(labels) + 1, dtype=np.int64) * patches.n_rows
-    flat = _core.align_patches(labels.ravel(), patches.rows().ravel(), offsets, reference, threads)
-    return flat.reshape(labels.shape)
+def align_and_count(
+    parts: Iterable[NDArray[np.int64]],
+    patches: Minipatches,
+    reference: NDArray[np.int32],
+    n_classes: int,
+    threads: int,
+) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
+    """Align the labels of minipatches, block by block, to the reference (N,).
+
+    Returns the aligned labels (B, n) and the votes (N, K) that they are for each observation.
+    """
+    aligned = np.empty((len(patches), patches.n_rows), dtype=np.int32)
+    counts = np.zeros((patches.n_samples, n_classes), dtype=np.uint32)
+    start = 0
+    for labels in parts:
+        stop = start + len(labels)
+        rows = patches.rows(slice(start, stop)).ravel()
+        offsets = np.arange(len(labels) + 1, dtype=np.int64) * patches.n_rows
+        flat = _core.align_patches(labels.ravel(), rows, offsets, reference, threads)
+        aligned[start:stop] = flat.reshape(labels.shape)
+        counts += _core.count_votes(flat, rows, patches.n_samples, n_classes)
+        start = stop
+    return aligned, counts

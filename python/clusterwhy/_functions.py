@@ -121,7 +121,7 @@ def consensus_labels(labels: Any, rows: Any, n_samples: int, reference: Any) -> 
     flat, flat_rows = np.concatenate(label_list), np.concatenate(row_list)
     classes = known_labels(named, flat)
     votes, codes = encode_as(flat, classes), encode_as(named, classes)
-    consensus, _ = _core.consensus_labels(votes, flat_rows, codes, len(classes))
+    consensus = _core.majority(_core.count_votes(votes, flat_rows, len(codes), len(classes)), codes)
     return decode_labels(consensus, classes if classes.dtype.kind in "US" else classes.astype(np.int64))
 
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
-from clusterwhy._ensemble import Task, align_all, classify_patches, cluster_patches
+from clusterwhy._ensemble import Task, align_and_count, classify_patches, cluster_patches
 from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._importances import ImportanceMixin, resolve_selection
 from clusterwhy._inference import rank_features
@@ -92,19 +92,19 @@ def fit_ensemble(
     threads: dict[str, Any] = {"threads": settings.threads, "verbose": settings.verbose}
     task = Task(patches, settings.clusterer, settings.classifier)
     if native is None:
-        labels = cluster_patches(X, task, **workers)
+        parts = cluster_patches(X, task, **workers)
     else:
-        labels = cluster_natively(X, patches, native[0], **threads)
+        parts = cluster_natively(X, patches, native[0], **threads)
     if reference is None:
+        labels = np.concatenate(list(parts))
         reference = reference_from_overlaps(labels, patches.rows(), patches.n_samples)
+        parts = iter([labels])
     codes, classes = reference
     warn_one_cluster(classes, stacklevel=4)
     if len(classes) > MAX_CLASSES:
         raise ValueError(f"at most {MAX_CLASSES} reference labels are possible, got {len(classes)}")
-    aligned = align_all(labels, patches, codes, settings.threads)
-    flat_rows = patches.rows().ravel()
-    consensus, counts = _core.consensus_labels(aligned.ravel(), flat_rows, codes, len(classes))
-    del labels, flat_rows
+    aligned, counts = align_and_count(parts, patches, codes, len(classes), settings.threads)
+    consensus = _core.majority(counts, codes)
     if not (aligned >= 0).any():
         raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
     if native is None:

@@ -6,6 +6,7 @@ share a block, and the core looks for Ctrl-C.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +48,13 @@ def plans(patches: Minipatches, bytes_per_patch: int = 0) -> list[Plan]:
 
 def cluster_natively(
     X: Any, patches: Minipatches, method: NativeMethod, *, threads: int, verbose: int
-) -> NDArray[np.int64]:
-    """Cluster every minipatch: labels (B, n)."""
+) -> Iterator[NDArray[np.int64]]:
+    """Cluster every minipatch; yields labels (b, n), block by block."""
     data = native_data(X)
-    labels = np.empty((len(patches), patches.n_rows), dtype=np.int64)
     with progress(len(patches), "cluster", verbose) as advance:
         for plan in plans(patches):
-            part = _core.native_cluster(data, plan, method.name, method.params, threads)
-            labels[plan.start : plan.stop] = part
+            yield _core.native_cluster(data, plan, method.name, method.params, threads)
             advance(plan.stop - plan.start)
-    return labels
 
 
 def classify_natively(

@@ -22,6 +22,16 @@ impl Consensus {
         }
     }
 
+    /// Votes counted before, N x K.
+    pub fn from_counts(counts: Vec<u32>, n_classes: usize) -> Self {
+        Consensus { counts, n_classes }
+    }
+
+    /// All votes, N x K.
+    pub fn into_counts(self) -> Vec<u32> {
+        self.counts
+    }
+
     /// The votes of one observation, one count a class.
     pub fn votes(&self, i: usize) -> &[u32] {
         &self.counts[i * self.n_classes..(i + 1) * self.n_classes]

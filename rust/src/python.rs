@@ -315,29 +315,41 @@ fn align_patches<'py>(
     Ok(aligned.into_pyarray(py))
 }
 
-type ConsensusArrays<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<u32>>);
-
-/// Consensus labels and the votes for every (observation, class).
+/// Counts the votes (N, K) of aligned labels for the observations `rows`. Noise does not vote.
 #[pyfunction]
-fn consensus_labels<'py>(
+fn count_votes<'py>(
     py: Python<'py>,
     labels: PyReadonlyArray1<'py, i32>,
     rows: PyReadonlyArray1<'py, i64>,
-    reference: PyReadonlyArray1<'py, i32>,
+    n_samples: usize,
     n_classes: usize,
-) -> PyResult<ConsensusArrays<'py>> {
-    let (labels, rows, reference) = (slice(&labels)?, slice(&rows)?, slice(&reference)?);
-    let n = reference.len();
-    let (consensus, votes) = detached(py, 1, |_| {
+) -> PyResult<Bound<'py, PyArray2<u32>>> {
+    let (labels, rows) = (slice(&labels)?, slice(&rows)?);
+    let counts = briefly(py, || {
         check_labels(labels, labels.len(), n_classes)?;
-        check_labels(reference, n, n_classes)?;
-        let rows = check_ragged(rows, labels.len(), &[0, rows.len() as i64], n)?;
-        let mut votes = consensus::Consensus::new(n, n_classes);
+        let rows = check_ragged(rows, labels.len(), &[0, rows.len() as i64], n_samples)?;
+        let mut votes = consensus::Consensus::new(n_samples, n_classes);
         votes.add(&rows, labels);
-        let consensus: Vec<i32> = (0..n).map(|i| votes.label(i, reference[i])).collect();
-        Ok((consensus, (0..n).flat_map(|i| votes.votes(i).to_vec()).collect()))
+        Ok(votes.into_counts())
     })?;
-    Ok((consensus.into_pyarray(py), matrix(n, n_classes, votes).into_pyarray(py)))
+    Ok(matrix(n_samples, n_classes, counts).into_pyarray(py))
+}
+
+/// The consensus of counted votes (N, K): ties go to the reference (N,), else to the smallest label.
+#[pyfunction]
+fn majority<'py>(
+    py: Python<'py>,
+    counts: PyReadonlyArray2<'py, u32>,
+    reference: PyReadonlyArray1<'py, i32>,
+) -> PyResult<Bound<'py, PyArray1<i32>>> {
+    let (n, k) = (counts.shape()[0], counts.shape()[1]);
+    let (counts, reference) = (slice(&counts)?, slice(&reference)?);
+    let labels: Vec<i32> = briefly(py, || {
+        check_labels(reference, n, k)?;
+        let votes = consensus::Consensus::from_counts(counts.to_vec(), k);
+        Ok((0..n).map(|i| votes.label(i, reference[i])).collect())
+    })?;
+    Ok(labels.into_pyarray(py))
 }
 
 /// Reference labels built from the minipatches' overlaps, and their number.
@@ -798,7 +810,7 @@ fn simd_level() -> &'static str {
 mod _core {
     #[pymodule_export]
     use super::{
-        Presorted, align_patches, ari_scores, consensus_labels, estimator_seeds, leave_one_out, losses,
+        Presorted, align_patches, ari_scores, count_votes, estimator_seeds, leave_one_out, losses, majority,
         minipatch_indices, minipatch_masks, moments, monte_carlo_errors, native_classify, native_cluster,
         overlap_reference, pair_differences, probabilities, sample_scores, simd_level,
     };
