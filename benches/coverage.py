@@ -77,7 +77,10 @@ def intervals(options: Any) -> pd.DataFrame:
         print(f"intervals: {n_patches} minipatches done", flush=True)
     table = save(rows, options.output, "coverage_intervals")
     columns = ["target", "sd_over_sets", "standard_error", "monte_carlo_error", "coverage_alone", "coverage_with_mc"]
-    show("95% intervals, target: mean over data sets", table.groupby(["n_patches", "kind"])[columns].mean().reset_index())
+    show(
+        "95% intervals, target: mean over data sets",
+        table.groupby(["n_patches", "kind"])[columns].mean().reset_index(),
+    )
     return table
 
 
@@ -142,7 +145,10 @@ def null_methods(n_clusters: int, seed: int, options: Any) -> Any:
     """Yield name, number of minipatches and unfitted estimator."""
     budgets = (200,) if options.quick else (200, 1000, 5000)
     for n_patches in budgets:
-        for name, classifier in (("LOCO-MP tree", DecisionTreeClassifier()), ("LOCO-MP 5-NN", KNeighborsClassifier(5))):
+        for name, classifier in (
+            ("LOCO-MP tree", DecisionTreeClassifier()),
+            ("LOCO-MP 5-NN", KNeighborsClassifier(5)),
+        ):
             yield (
                 name,
                 n_patches,
@@ -152,7 +158,9 @@ def null_methods(n_clusters: int, seed: int, options: Any) -> Any:
             )
 
 
-def null_rows(name: str, n_clusters: int, n_patches: int, seed: int, fitted: Any, signal: int) -> list[dict[str, Any]]:
+def null_rows(
+    name: str, n_clusters: int, n_patches: int, seed: int, fitted: Any, signal: int
+) -> list[dict[str, Any]]:
     p = {"p": fitted.pvalues(), "p_bh": fitted.pvalues("bh"), "p_holm": fitted.pvalues("holm")}
     if not np.isnan(fitted.monte_carlo_errors_).all():
         p |= {f"{key}_mc": fitted.pvalues(how, monte_carlo=True) for key, how in CORRECTED.items()}

@@ -4,7 +4,7 @@ Ten signal and forty noise features, K = 7, the separated ("easy") settings of c
 the clusterer that fits it. Reports the share of the ten best-scored features that are signal (top-10 hits).
 
 The source has N = 3500 and B = 5000. Here N is 1400, so that a minipatch has 280 observations, 40 a cluster;
-the gamma mixture, whose clusterer runs in Python, has N = 700 and B = 1000.
+the gamma mixture, whose clusterer runs in Python, has N = 700 and B = 800 (200 in each round of RAMPART).
 
     python benches/planted_features.py [--settings gaussian moons_circles gamma] [--seeds 10] [--quick]
 """
@@ -34,14 +34,17 @@ SETTINGS: dict[str, tuple[Any, Any, int, int, int]] = {
         5000,
         1000,
     ),
-    "gamma": (make_gamma_mixture, GammaMixture(N_CLUSTERS, n_init=1), 700, 1000, 300),
+    "gamma": (make_gamma_mixture, GammaMixture(N_CLUSTERS, n_init=1), 700, 800, 200),
 }
 
 
-def weakest_signal(X: Any, y: Any, signal: Any) -> float:
-    """Share of variance between clusters, in the signal feature that has least of it."""
-    means = np.array([X[y == k][:, signal].mean(axis=0) for k in np.unique(y)])[y]
-    return float((means.var(axis=0) / X[:, signal].var(axis=0)).min())
+def smallest_spread(X: Any, signal: Any) -> float:
+    """Standard deviation of the signal feature that has least, in those of the noise features.
+
+    Clusterers here do not scale: what varies less than the noise hardly takes part in the distances.
+    """
+    spread = X.std(axis=0)
+    return float(spread[signal].min() / np.delete(spread, signal).mean())
 
 
 def study(setting: str, seed: int, options: Any) -> list[dict[str, Any]]:
@@ -77,7 +80,7 @@ def study(setting: str, seed: int, options: Any) -> list[dict[str, Any]]:
                 "top10_hits": top_k_hits(order, signal),
                 "ari_reference": adjusted_rand_score(y, fitted.reference_labels_),
                 "ari_consensus": adjusted_rand_score(y, fitted.labels_),
-                "weakest_between_share": weakest_signal(X, y, signal),
+                "smallest_signal_spread": smallest_spread(X, signal),
                 "worst_signal": scores[worst],
                 "best_noise": scores[best],
                 "gap_in_mc_errors": (scores[worst] - scores[best]) / np.hypot(errors[worst], errors[best]),
@@ -124,7 +127,7 @@ def main() -> None:
     show("Top-10 hits, goal 0.95", summary.reset_index())
     missed = table[table["top10_hits"] < 1].reset_index(drop=True)
     if len(missed):
-        columns = ["setting", "method", "seed", "top10_hits", "ari_reference", "weakest_between_share"]
+        columns = ["setting", "method", "seed", "top10_hits", "ari_reference", "smallest_signal_spread"]
         columns += ["worst_signal", "best_noise", "gap_in_mc_errors"]
         show("Data sets with a miss", missed[columns])
 
