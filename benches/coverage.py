@@ -1,12 +1,12 @@
 """How far intervals, p-values and Monte-Carlo errors can be trusted, by simulation.
 
-Four parts. `intervals`: coverage of the 95% intervals of LOCO-MP over fresh data sets from one mixture and fresh
+Five parts. `intervals`: coverage of the 95% intervals of LOCO-MP over fresh data sets from one mixture and fresh
 minipatches, the target being the mean score over them. `conditional`: the same for the target that the
-theory has, the expected score, on fresh observations, of the very ensemble that was fitted. `nulls`: how
-often features of pure noise are called significant. `monte_carlo`: the Monte-Carlo error, as estimated from one
-seed, over the standard deviation between seeds.
+theory has, the expected score, on fresh observations, of the very ensemble that was fitted. `nulls` and
+`nulls_split`: how often LOCO-MP and LOCO-Split call features of pure noise significant. `monte_carlo`: the
+Monte-Carlo error, as estimated from one seed, over the standard deviation between seeds.
 
-    python benches/coverage.py [--parts intervals conditional nulls monte_carlo] [--seeds 20] [--quick]
+    python benches/coverage.py [--parts intervals conditional nulls nulls_split monte_carlo] [--seeds 20] [--quick]
 """
 
 from __future__ import annotations
@@ -141,23 +141,6 @@ def conditional(options: Any) -> pd.DataFrame:
     return table
 
 
-def null_methods(n_clusters: int, seed: int, options: Any) -> Any:
-    """Yield name, number of minipatches and unfitted estimator."""
-    budgets = (200,) if options.quick else (200, 1000, 5000)
-    for n_patches in budgets:
-        for name, classifier in (
-            ("LOCO-MP tree", DecisionTreeClassifier()),
-            ("LOCO-MP 5-NN", KNeighborsClassifier(5)),
-        ):
-            yield (
-                name,
-                n_patches,
-                cw.LOCOMP(
-                    KMeans(n_clusters), classifier, n_patches=n_patches, n_jobs=options.jobs, random_state=seed
-                ),
-            )
-
-
 def null_rows(
     name: str, n_clusters: int, n_patches: int, seed: int, fitted: Any, signal: int
 ) -> list[dict[str, Any]]:
@@ -173,7 +156,7 @@ def null_rows(
             "n_patches": n_patches,
             "seed": seed,
             "feature": j,
-            "kind": "signal" if j < signal else "null",
+            "kind": "signal" if j < N_SIGNAL else "null",
             "score": fitted.feature_importances_[j],
             "standard_error": fitted.standard_errors_[j],
             "monte_carlo_error": fitted.monte_carlo_errors_[j],
@@ -187,27 +170,49 @@ CORRECTED = {"p": None, "p_bh": "bh", "p_holm": "holm"}
 
 
 def nulls(options: Any) -> pd.DataFrame:
-    """How often noise features are called significant, with and without corrections."""
-    n_samples = 300 if options.quick else 700
+    """How often LOCO-MP calls noise features significant, with and without corrections."""
+    n_samples, budgets = (300, (200,)) if options.quick else (700, (200, 1000, 5000))
+    classifiers = {"LOCO-MP tree": DecisionTreeClassifier(), "LOCO-MP 5-NN": KNeighborsClassifier(5)}
     rows = []
     for n_clusters in (3,) if options.quick else (3, 7):
         for seed in range(3 if options.quick else options.seeds):
-            data = {"n_clusters": n_clusters, "random_state": 100 + seed}
-            X, _, _ = make_gaussian_mixture(n_samples, n_noise=N_NOISE, **data)
-            for name, n_patches, estimator in null_methods(n_clusters, seed, options):
-                rows += null_rows(name, n_clusters, n_patches, seed, estimator.fit(X), N_SIGNAL)
-            # Each feature costs a forest: fewer of them.
-            X, _, _ = make_gaussian_mixture(n_samples, n_noise=N_NOISE // 4, **data)
-            for repeats in (1, 4):
-                forest = RandomForestClassifier()
-                split = cw.LOCOSplit(
-                    KMeans(n_clusters, n_init=10), forest, n_repeats=repeats, n_jobs=options.jobs, random_state=seed
-                )
-                name = f"LOCO-Split forest, {repeats} split" + "s" * (repeats > 1)
-                if repeats == 1 or seed < options.seeds // 2:
-                    rows += null_rows(name, n_clusters, 0, seed, split.fit(X), N_SIGNAL)
+            X, _, _ = make_gaussian_mixture(n_samples, n_clusters, n_noise=N_NOISE, random_state=100 + seed)
+            for n_patches in budgets:
+                for name, classifier in classifiers.items():
+                    fitted = cw.LOCOMP(
+                        KMeans(n_clusters), classifier, n_patches=n_patches, n_jobs=options.jobs, random_state=seed
+                    ).fit(X)
+                    rows += null_rows(name, n_clusters, n_patches, seed, fitted)
+        table = save(rows, options.output, "coverage_nulls")
         print(f"nulls: K = {n_clusters} done", flush=True)
-    table = save(rows, options.output, "coverage_nulls")
+    show_nulls(table)
+    return table
+
+
+def nulls_split(options: Any) -> pd.DataFrame:
+    """The same of LOCO-Split, where each feature costs a forest: ten noise features, fewer data sets."""
+    rows = []
+    for n_clusters in (3,) if options.quick else (3, 7):
+        for seed in range(2 if options.quick else options.seeds):
+            X, _, _ = make_gaussian_mixture(700, n_clusters, n_noise=N_NOISE // 4, random_state=100 + seed)
+            for repeats in (1, 4) if seed < options.seeds // 3 else (1,):
+                fitted = cw.LOCOSplit(
+                    KMeans(n_clusters, n_init=10),
+                    RandomForestClassifier(),
+                    n_repeats=repeats,
+                    n_jobs=options.jobs,
+                    random_state=seed,
+                ).fit(X)
+                name = f"LOCO-Split forest, {repeats} split" + "s" * (repeats > 1)
+                rows += null_rows(name, n_clusters, 0, seed, fitted)
+            table = save(rows, options.output, "coverage_nulls_split")
+        print(f"nulls_split: K = {n_clusters} done", flush=True)
+    show_nulls(table)
+    return table
+
+
+def show_nulls(table: pd.DataFrame) -> None:
+    """Print shares of noise features, and of data sets with any, that are called significant."""
     null = table[table["kind"] == "null"]
     summaries = []
     for key, part in null.groupby(["method", "n_clusters", "n_patches"], sort=False):
@@ -235,8 +240,8 @@ def nulls(options: Any) -> pd.DataFrame:
                 "power bh mc": (signal["p_bh_mc"] < 0.05).mean() if known else float("nan"),
             }
         )
-    show("Noise features called significant (share of features; 'any': share of data sets)", pd.DataFrame(summaries))
-    return table
+    title = "Noise features called significant (share of features; 'any': share of data sets)"
+    show(title, pd.DataFrame(summaries))
 
 
 def false_discovery_proportion(table: pd.DataFrame, column: str) -> float:
@@ -295,7 +300,13 @@ def align_to_names_of(fitted: Any, fixed: Any) -> Any:
     return np.asarray(cw.align_labels(fixed, fitted._codes), dtype=np.int32)
 
 
-PARTS = {"intervals": intervals, "conditional": conditional, "nulls": nulls, "monte_carlo": monte_carlo}
+PARTS = {
+    "intervals": intervals,
+    "conditional": conditional,
+    "nulls": nulls,
+    "nulls_split": nulls_split,
+    "monte_carlo": monte_carlo,
+}
 
 
 def main() -> None:
