@@ -141,9 +141,7 @@ def conditional(options: Any) -> pd.DataFrame:
     return table
 
 
-def null_rows(
-    name: str, n_clusters: int, n_patches: int, seed: int, fitted: Any, signal: int
-) -> list[dict[str, Any]]:
+def null_rows(name: str, n_clusters: int, n_patches: int, seed: int, fitted: Any) -> list[dict[str, Any]]:
     p = {"p": fitted.pvalues(), "p_bh": fitted.pvalues("bh"), "p_holm": fitted.pvalues("holm")}
     if not np.isnan(fitted.monte_carlo_errors_).all():
         p |= {f"{key}_mc": fitted.pvalues(how, monte_carlo=True) for key, how in CORRECTED.items()}
