@@ -53,7 +53,9 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ inference
 
-    def confidence_interval(self, level: float = 0.95, *, by_cluster: bool = False) -> NDArray[np.float64]:
+    def confidence_interval(
+        self, level: float = 0.95, *, by_cluster: bool = False, monte_carlo: bool = False
+    ) -> NDArray[np.float64]:
         """Return normal confidence intervals of the scores.
 
         They say how far the mean over observations can be trusted, given the consensus labels: the labels are
@@ -65,18 +67,29 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             Coverage of each interval on its own.
         by_cluster : bool, default=False
             Intervals of ``cluster_importances_`` in place of ``feature_importances_``.
+        monte_carlo : bool, default=False
+            Add the variance ``monte_carlo_errors_**2`` of a finite number of minipatches (or splits), which
+            the standard error leaves out. Use it unless the Monte-Carlo errors are small beside the standard
+            errors. Not with `by_cluster`, whose Monte-Carlo errors are not estimated.
 
         Returns
         -------
         ndarray of shape (M, 2), or (K, M, 2) by cluster
             Lower and upper bounds; NaN where the score is not defined.
+
+        Raises
+        ------
+        ValueError
+            For `monte_carlo` with `by_cluster`, or where no Monte-Carlo error could be estimated.
         """
         check_is_fitted(self)
         level = check_proportion(level, "level")
-        scores, errors = self._scores_and_errors(by_cluster)
+        scores, errors = self._scores_and_errors(by_cluster, monte_carlo)
         return normal_interval(scores, errors, level)
 
-    def pvalues(self, adjust: str | None = None, by_cluster: bool = False) -> NDArray[np.float64]:
+    def pvalues(
+        self, adjust: str | None = None, by_cluster: bool = False, *, monte_carlo: bool = False
+    ) -> NDArray[np.float64]:
         """Return one-sided p-values of "this feature does not help": ``1 - Phi(score / standard error)``.
 
         Parameters
@@ -85,21 +98,44 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             Correction across the features, or across features and clusters together.
         by_cluster : bool, default=False
             P-values of ``cluster_importances_`` in place of ``feature_importances_``.
+        monte_carlo : bool, default=False
+            As in :meth:`confidence_interval`: the standard error becomes the root of
+            ``standard_errors_**2 + monte_carlo_errors_**2``.
 
         Returns
         -------
         ndarray of shape (M,), or (K, M) by cluster
             1 where the score is the same for every observation; NaN where it is not defined.
+
+        Raises
+        ------
+        ValueError
+            For `monte_carlo` with `by_cluster`, or where no Monte-Carlo error could be estimated.
         """
         check_is_fitted(self)
-        scores, errors = self._scores_and_errors(by_cluster)
+        scores, errors = self._scores_and_errors(by_cluster, monte_carlo)
         spreads = self._spreads[:-1] if by_cluster else self._spreads[-1]
         return adjust_pvalues(one_sided_pvalues(scores, errors, spreads), adjust)
 
-    def _scores_and_errors(self, by_cluster: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _scores_and_errors(
+        self, by_cluster: bool, monte_carlo: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if by_cluster:
+            if monte_carlo:
+                raise ValueError(
+                    "monte_carlo=True is for the global scores: the Monte-Carlo errors of the clusters' scores "
+                    "are not estimated; use by_cluster=False, or more minipatches"
+                )
             return self.cluster_importances_, self.cluster_standard_errors_
-        return self.feature_importances_, self.standard_errors_
+        scores, errors = self.feature_importances_, self.standard_errors_
+        if not monte_carlo:
+            return scores, errors
+        if np.isnan(self.monte_carlo_errors_).all():
+            raise ValueError(
+                "monte_carlo=True needs Monte-Carlo errors, and none could be estimated from a single split or "
+                "so few minipatches: raise n_repeats, n_folds or n_patches"
+            )
+        return scores, np.hypot(errors, self.monte_carlo_errors_)
 
     # ------------------------------------------------------------------ tables
 
