@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 import pytest
-
 from clusterwhy.datasets import load_cells, load_golub
 
 
