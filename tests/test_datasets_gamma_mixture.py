@@ -4,14 +4,15 @@ import warnings
 
 import numpy as np
 import pytest
-from clusterwhy.datasets import GammaMixture, make_gamma_mixture
-from clusterwhy.datasets._gamma_mixture import _gamma_shape
 from scipy import stats
 from scipy.special import digamma
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import check_estimator
+
+from clusterwhy.datasets import GammaMixture, make_gamma_mixture
+from clusterwhy.datasets._gamma_mixture import _gamma_shape
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from clusterwhy.datasets import load_cells, load_golub
 
 

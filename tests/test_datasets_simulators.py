@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.metrics import adjusted_rand_score
+
 from clusterwhy.datasets import (
     GammaMixture,
     _arcs,
@@ -15,9 +19,6 @@ from clusterwhy.datasets import (
     onion_correlation,
 )
 from clusterwhy.datasets._embedding import orthonormal_map
-from scipy import stats
-from sklearn.cluster import KMeans, SpectralClustering
-from sklearn.metrics import adjusted_rand_score
 
 MIXTURES = [make_gaussian_mixture, make_gamma_mixture, make_moons_circles]
 ALL = [*MIXTURES, make_interlaced_moons]

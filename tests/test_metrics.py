@@ -4,16 +4,6 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
-from clusterwhy.metrics import (
-    diversity,
-    faithfulness,
-    feature_generalizability,
-    generalizability_error,
-    matched_accuracy,
-    rank_stability,
-    top_k_hits,
-    uniqueness,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -30,6 +20,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+
+from clusterwhy.metrics import (
+    diversity,
+    faithfulness,
+    feature_generalizability,
+    generalizability_error,
+    matched_accuracy,
+    rank_stability,
+    top_k_hits,
+    uniqueness,
+)
 
 nan = np.nan
 
