@@ -85,11 +85,11 @@ class _Comparing(Classifier):
         # The caller may change its array after the fit.
         self._rows, self._codes = X.copy(), codes
 
-    def _proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
+    def _proba(self, X: NDArray[Any], **changes: Any) -> NDArray[np.float64]:
         dtype = np.result_type(X, self._rows)
         rows, queries = self._rows.astype(dtype, copy=False), X.astype(dtype, copy=False)
-        method = self._method
-        return _core.native_compare(rows, self._codes, len(self.classes_), queries, method.name, method.params)
+        params = {**self._method.params, **changes}
+        return _core.native_compare(rows, self._codes, len(self.classes_), queries, self._method.name, params)
 
     def _read(self, X: NDArray[Any]) -> NativeMethod:
         raise NotImplementedError
@@ -170,8 +170,8 @@ class NearestCentroid(_Comparing):
     Notes
     -----
     Probabilities, which only the Euclidean distance has, fall with the squared distance in units of each feature's
-    standard deviation within classes, and :meth:`predict` follows them, as scikit-learn's [1]_. O((N + n K) M)
-    for n rows that are predicted. The training rows are kept.
+    standard deviation within classes [1]_; :meth:`predict` takes distances as they are, so that the two may favour
+    different classes, as in scikit-learn. O((N + n K) M) for n rows that are predicted. The training rows are kept.
 
     References
     ----------
@@ -202,6 +202,21 @@ class NearestCentroid(_Comparing):
             In the order of ``classes_``.
         """
         return super().predict_proba(X)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the class whose centroid is nearest to each row of `X`, of equally near ones the first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, M)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=DTYPES, order="C", reset=False)
+        return np.asarray(self.classes_[self._proba(X, soft=False).argmax(axis=1)])
 
     def _read(self, X: NDArray[Any]) -> NativeMethod:
         return read(read_centroid, self, X.shape[1])
