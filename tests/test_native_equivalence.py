@@ -57,7 +57,7 @@ PROBLEMS = [
 
 
 def both_clusterings(X, patches, clusterer):
-    ours = cluster_natively(X, patches, clusterer, recognise_clusterer(clusterer), threads=1, verbose=0)
+    ours = cluster_natively(X, patches, recognise_clusterer(clusterer), threads=1, verbose=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = cluster_patches(X, Task(patches, clusterer, None), n_jobs=1, verbose=0)
@@ -82,7 +82,7 @@ def both_votes(X, patches, labels, n_classes, classifier):
     left_out = np.ones((len(patches), len(X)), dtype=bool)
     np.put_along_axis(left_out, patches.rows(), False, axis=1)
     method = recognise_classifier(classifier, patches.n_columns)
-    ours, _ = classify_natively(X, patches, labels, n_classes, classifier, method, threads=1, verbose=0)
+    ours, _ = classify_natively(X, patches, labels, n_classes, method, threads=1, verbose=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs, _ = classify_patches(X, Task(patches, None, classifier), labels, n_classes, n_jobs=1, verbose=0)

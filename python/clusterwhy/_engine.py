@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from clusterwhy._native_params import NativeMethod, NotNativeError
-from clusterwhy._recognise import recognise_classifier, recognise_clusterer
+from clusterwhy._recognise import NativeMethod, NotNativeError, recognise_classifier, recognise_clusterer
 
 ENGINES = ("auto", "native", "sklearn")
 

@@ -84,7 +84,7 @@ def fit_ensemble(
     if native is None:
         labels = cluster_patches(X, task, **workers)
     else:
-        labels = cluster_natively(X, patches, settings.clusterer, native[0], **threads)
+        labels = cluster_natively(X, patches, native[0], **threads)
     if reference is None:
         reference = reference_from_overlaps(labels, patches.rows(), patches.n_samples)
     codes, classes = reference
@@ -98,9 +98,7 @@ def fit_ensemble(
     if native is None:
         votes, trained = classify_patches(X, task, aligned, len(classes), **workers)
     else:
-        votes, trained = classify_natively(
-            X, patches, aligned, len(classes), settings.classifier, native[1], **threads
-        )
+        votes, trained = classify_natively(X, patches, aligned, len(classes), native[1], **threads)
     voters, holds = patches.masks()
     voters[~trained] = 0
     ensemble = Ensemble(votes, voters, holds, patches._n_active, len(classes), patches.n_rows / patches.n_samples)

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from clusterwhy import _core
 from clusterwhy._engine import native_data
-from clusterwhy._fitting import name_of
-from clusterwhy._native_params import NativeMethod
 from clusterwhy._parallel import BLOCK_BYTES, progress
 from clusterwhy._patches import Minipatches
+from clusterwhy._recognise import NativeMethod
 from clusterwhy._votes import VoteStore
 
 # Minipatches in a call: a second or so of work.
@@ -49,24 +48,24 @@ def plans(patches: Minipatches, bytes_per_patch: int = 0) -> list[Plan]:
 
 
 @contextmanager
-def blame(role: str, estimator: Any) -> Iterator[None]:
+def blame(role: str, method: NativeMethod) -> Iterator[None]:
     """Say whose method the core could not run, and what may help."""
     try:
         yield
     except ValueError as error:
         raise ValueError(
-            f"the {role} {name_of(estimator)} failed in Rust: {error}; larger minipatches (max_samples), fewer "
+            f"the {role} {method.estimator} failed in Rust: {error}; larger minipatches (max_samples), fewer "
             "clusters or fewer neighbours may help"
         ) from None
 
 
 def cluster_natively(
-    X: Any, patches: Minipatches, clusterer: Any, method: NativeMethod, *, threads: int, verbose: int
+    X: Any, patches: Minipatches, method: NativeMethod, *, threads: int, verbose: int
 ) -> NDArray[np.int64]:
-    """Cluster every minipatch by `method`, which is that of `clusterer`: labels (B, n)."""
+    """Cluster every minipatch: labels (B, n)."""
     data = native_data(X)
     labels = np.empty((len(patches), patches.n_rows), dtype=np.int64)
-    with progress(len(patches), "cluster", verbose) as advance, blame("clusterer", clusterer):
+    with progress(len(patches), "cluster", verbose) as advance, blame("clusterer", method):
         for plan in plans(patches):
             part = _core.native_cluster(data, plan, method.name, method.params, threads)
             labels[plan.start : plan.stop] = part
@@ -79,21 +78,17 @@ def classify_natively(
     patches: Minipatches,
     labels: NDArray[np.int32],
     n_classes: int,
-    classifier: Any,
     method: NativeMethod,
     *,
     threads: int,
     verbose: int,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Train and predict every minipatch by `method`, which is that of `classifier`.
-
-    Returns all votes, and which minipatches were trained.
-    """
+    """Train and predict every minipatch: all votes, and which minipatches were trained."""
     data = native_data(X)
+    presorted = _core.Presorted(data) if method.presorted else None
     store = VoteStore(len(patches), X.shape[0], n_classes)
     trained = np.ones(len(patches), dtype=bool)
-    with progress(len(patches), "classify", verbose) as advance, blame("classifier", classifier):
-        presorted = _core.Presorted(data) if method.presorted else None
+    with progress(len(patches), "classify", verbose) as advance, blame("classifier", method):
         for plan in plans(patches, X.shape[0] * n_classes * 8):
             rows = slice(plan.start, plan.stop)
             votes, known = _core.native_classify(

@@ -14,11 +14,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class NativeMethod:
-    """A method of the core: its name, its parameters and whether it wants the data presorted."""
+    """A method of the core: its name, its parameters, whether it wants the data presorted, and whose it is."""
 
     name: str
     params: dict[str, Any]
     presorted: bool = False
+    estimator: str = ""
 
 
 class NotNativeError(Exception):

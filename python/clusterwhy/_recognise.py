@@ -7,6 +7,7 @@ of a table.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
@@ -17,6 +18,15 @@ from sklearn.tree import DecisionTreeClassifier
 from clusterwhy import _native_params as params
 from clusterwhy import native
 from clusterwhy._native_params import NativeMethod, NotNativeError
+
+__all__ = [
+    "CLASSIFIERS",
+    "CLUSTERERS",
+    "NativeMethod",
+    "NotNativeError",
+    "recognise_classifier",
+    "recognise_clusterer",
+]
 
 
 def recognise_clusterer(clusterer: Any) -> NativeMethod:
@@ -33,7 +43,7 @@ def _recognise(estimator: Any, table: dict[type, Callable[..., NativeMethod]], *
     reader = table.get(type(estimator))
     if reader is None:
         raise NotNativeError(f"{type(estimator).__name__} has no native form")
-    return reader(estimator, *context)
+    return replace(reader(estimator, *context), estimator=type(estimator).__name__)
 
 
 CLUSTERERS: dict[type, Callable[..., NativeMethod]] = {
