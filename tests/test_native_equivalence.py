@@ -22,8 +22,17 @@ from clusterwhy import native
 from clusterwhy._ensemble import Task, classify_patches, cluster_patches
 from clusterwhy._native_ensemble import classify_natively, cluster_natively
 from clusterwhy._recognise import recognise_classifier, recognise_clusterer
+from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._votes import one_hot
 from clusterwhy.datasets import load_cells
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small problems are slower with the inner threads of scikit-learn's libraries."""
+    with single_threaded_libraries():
+        yield
+
 
 # Standard errors that two means of equal distributions may differ by.
 FAR = 4

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from clusterwhy import _core, native
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import load_iris
@@ -12,6 +11,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestCentroid
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from clusterwhy import _core, native
 
 CLUSTERERS = [
     native.Ward(),
