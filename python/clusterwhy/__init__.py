@@ -2,8 +2,10 @@
 
 Start with :class:`LOCOMP`; :class:`LOCORampart` finds the top few of very many features, :class:`LOCOSplit` suits few
 features. The four functions are the kernels behind them, for toolkits that bring their own ensemble.
+:mod:`clusterwhy.native` has the methods that run in Rust as estimators of their own.
 """
 
+from clusterwhy import native
 from clusterwhy._core import VERSION as __version__
 from clusterwhy._functions import align_labels, consensus_labels, loco_scores
 from clusterwhy._loco_mp import LOCOMP
@@ -21,4 +23,5 @@ __all__ = [
     "consensus_labels",
     "loco_scores",
     "minipatches",
+    "native",
 ]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 VERSION: Final[str]
 
-Votes = NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
+_Votes = NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
 
 def minipatch_indices(
     n_samples: int,
@@ -38,10 +38,10 @@ def overlap_reference(
     labels: NDArray[np.int64], rows: NDArray[np.int64], offsets: NDArray[np.int64], n_samples: int
 ) -> tuple[NDArray[np.int32], int]: ...
 def leave_one_out(
-    votes: Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int, threads: int
+    votes: _Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int, threads: int
 ) -> tuple[NDArray[np.float64], NDArray[np.uint32]]: ...
 def sample_scores(
-    votes: Votes,
+    votes: _Votes,
     voters: NDArray[np.uint64],
     holds: NDArray[np.uint64],
     n_features: int,
@@ -55,7 +55,7 @@ def losses(
     totals: NDArray[np.float64], counts: NDArray[np.uint32], labels: NDArray[np.int32], losses: list[str]
 ) -> NDArray[np.float64]: ...
 def ari_scores(
-    votes: Votes,
+    votes: _Votes,
     voters: NDArray[np.uint64],
     holds: NDArray[np.uint64],
     n_features: int,
@@ -65,7 +65,7 @@ def ari_scores(
     threads: int,
 ) -> tuple[float, NDArray[np.float64]]: ...
 def probabilities(
-    votes: Votes,
+    votes: _Votes,
     voters: NDArray[np.uint64],
     holds: NDArray[np.uint64],
     n_features: int,
@@ -77,10 +77,10 @@ def moments(
     scores: NDArray[np.float64], groups: NDArray[np.int32], n_groups: int, threads: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint32]]: ...
 def pair_differences(
-    votes: Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int
+    votes: _Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int
 ) -> NDArray[np.float64]: ...
 def monte_carlo_errors(
-    votes: Votes,
+    votes: _Votes,
     voters: NDArray[np.uint64],
     holds: NDArray[np.uint64],
     n_features: int,
@@ -127,4 +127,26 @@ def native_classify(
     presorted: Presorted | None,
     threads: int,
 ) -> tuple[NDArray[np.uint16] | NDArray[np.float64], NDArray[np.bool_]]: ...
+def native_fit_clusters(
+    x: NDArray[np.float32] | NDArray[np.float64], method: str, params: dict[str, Any], seed: int
+) -> dict[str, Any]: ...
+def native_grow(
+    x: NDArray[np.float32] | NDArray[np.float64],
+    classes: NDArray[np.int32],
+    n_classes: int,
+    method: str,
+    params: dict[str, Any],
+    seed: int,
+) -> dict[str, NDArray[Any]]: ...
+def native_descend(
+    x: NDArray[np.float32] | NDArray[np.float64], trees: dict[str, NDArray[Any]], threads: int
+) -> NDArray[np.float64]: ...
+def native_compare(
+    x: NDArray[np.float32] | NDArray[np.float64],
+    classes: NDArray[np.int32],
+    n_classes: int,
+    queries: NDArray[np.float32] | NDArray[np.float64],
+    method: str,
+    params: dict[str, Any],
+) -> NDArray[np.float64]: ...
 def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...

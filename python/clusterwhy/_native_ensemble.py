@@ -7,6 +7,7 @@ share a block, and the core looks for Ctrl-C.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,18 @@ def plans(patches: Minipatches, bytes_per_patch: int = 0) -> list[Plan]:
     ]
 
 
+@contextmanager
+def blame(role: str, method: NativeMethod) -> Iterator[None]:
+    """Say whose method the core could not run, and what may help."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"the {role} {method.estimator} failed in Rust: {error}; larger minipatches (max_samples), fewer "
+            "clusters or fewer neighbours may help"
+        ) from None
+
+
 def cluster_natively(
     X: Any, patches: Minipatches, method: NativeMethod, *, threads: int, verbose: int
 ) -> Iterator[NDArray[np.int64]]:
@@ -53,7 +66,9 @@ def cluster_natively(
     data = native_data(X)
     with progress(len(patches), "cluster", verbose) as advance:
         for plan in plans(patches):
-            yield _core.native_cluster(data, plan, method.name, method.params, threads)
+            with blame("clusterer", method):
+                labels = _core.native_cluster(data, plan, method.name, method.params, threads)
+            yield labels
             advance(plan.stop - plan.start)
 
 
@@ -72,7 +87,7 @@ def classify_natively(
     presorted = _core.Presorted(data) if method.presorted else None
     store = VoteStore(len(patches), X.shape[0], n_classes)
     trained = np.ones(len(patches), dtype=bool)
-    with progress(len(patches), "classify", verbose) as advance:
+    with progress(len(patches), "classify", verbose) as advance, blame("classifier", method):
         for plan in plans(patches, X.shape[0] * n_classes * 8):
             rows = slice(plan.start, plan.stop)
             votes, known = _core.native_classify(

@@ -1,15 +1,13 @@
-"""Recognises the scikit-learn objects that the core runs natively, by exact class and parameters.
+"""Recognises the estimators that the core runs natively, by exact class and parameters.
 
-A recogniser returns the core's name for the method and its parameters, or the reason why it cannot run here.
-Adding a method is one function and one line of its table.
+A subclass may do anything, so it is not its parent. Adding a method is one reader of its parameters and one line
+of a table.
 """
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
@@ -17,18 +15,18 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.tree import DecisionTreeClassifier
 
+from clusterwhy import _native_params as params
+from clusterwhy import native
+from clusterwhy._native_params import NativeMethod, NotNativeError
 
-@dataclass(frozen=True)
-class NativeMethod:
-    """A method of the core: its name, its parameters and whether it wants the data presorted."""
-
-    name: str
-    params: dict[str, Any]
-    presorted: bool = False
-
-
-class NotNativeError(Exception):
-    """Why an estimator does not run natively."""
+__all__ = [
+    "CLASSIFIERS",
+    "CLUSTERERS",
+    "NativeMethod",
+    "NotNativeError",
+    "recognise_classifier",
+    "recognise_clusterer",
+]
 
 
 def recognise_clusterer(clusterer: Any) -> NativeMethod:
@@ -42,174 +40,31 @@ def recognise_classifier(classifier: Any, n_columns: int) -> NativeMethod:
 
 
 def _recognise(estimator: Any, table: dict[type, Callable[..., NativeMethod]], *context: int) -> NativeMethod:
-    recogniser = table.get(type(estimator))
-    if recogniser is None:
+    reader = table.get(type(estimator))
+    if reader is None:
         raise NotNativeError(f"{type(estimator).__name__} has no native form")
-    return recogniser(estimator, *context)
-
-
-def _require(estimator: Any, **allowed: tuple[Any, ...]) -> None:
-    """Raise unless each parameter (that this version of scikit-learn has) is one of the values allowed."""
-    for name, values in allowed.items():
-        value = getattr(estimator, name, values[0])
-        if not any(value is option or (type(value) is type(option) and value == option) for option in values):
-            raise NotNativeError(f"{type(estimator).__name__}({name}={value!r}) has no native form")
-
-
-def _count(estimator: Any, name: str, minimum: int = 1) -> int:
-    value = getattr(estimator, name)
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < minimum:
-        raise NotNativeError(f"{type(estimator).__name__}({name}={value!r}) has no native form")
-    return int(value)
-
-
-def _number(estimator: Any, name: str, minimum: float = 0.0) -> float:
-    value = getattr(estimator, name)
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not minimum <= float(value) < math.inf:
-        raise NotNativeError(f"{type(estimator).__name__}({name}={value!r}) has no native form")
-    return float(value)
-
-
-def _agglomerative(ward: Any) -> NativeMethod:
-    _require(
-        ward,
-        metric=("euclidean",),
-        connectivity=(None,),
-        distance_threshold=(None,),
-        linkage=("ward", "complete", "average", "single"),
-    )
-    return NativeMethod("agglomerative", {"n_clusters": _count(ward, "n_clusters"), "linkage": ward.linkage})
-
-
-def _kmeans(kmeans: Any) -> NativeMethod:
-    # An init that is an array or a callable is not compared: only the names are native.
-    if not isinstance(kmeans.init, str):
-        raise NotNativeError("KMeans with its own initial centres has no native form")
-    _require(kmeans, init=("k-means++", "random"), algorithm=("lloyd",), verbose=(0,))
-    # As scikit-learn resolves "auto" for the two initialisations.
-    starts = {"k-means++": 1, "random": 10}
-    n_init = starts[kmeans.init] if kmeans.n_init == "auto" else _count(kmeans, "n_init")
-    params = {
-        "n_clusters": _count(kmeans, "n_clusters"),
-        "init": kmeans.init,
-        "n_init": n_init,
-        "max_iter": _count(kmeans, "max_iter"),
-        "tol": _number(kmeans, "tol"),
-    }
-    return NativeMethod("kmeans", params)
-
-
-def _spectral(spectral: Any) -> NativeMethod:
-    _require(
-        spectral,
-        affinity=("nearest_neighbors", "rbf"),
-        eigen_solver=(None, "arpack"),
-        assign_labels=("kmeans",),
-        eigen_tol=("auto", 0.0, 0),
-        verbose=(False,),
-    )
-    params = {
-        "n_clusters": _count(spectral, "n_clusters"),
-        "affinity": spectral.affinity,
-        "n_neighbors": _count(spectral, "n_neighbors"),
-        "gamma": _number(spectral, "gamma"),
-        "n_components": None if spectral.n_components is None else _count(spectral, "n_components"),
-        "n_init": _count(spectral, "n_init"),
-    }
-    return NativeMethod("spectral", params)
-
-
-def _max_features(estimator: Any, n_columns: int) -> int | None:
-    """Resolve ``max_features`` as scikit-learn's trees do."""
-    value = estimator.max_features
-    if value is None:
-        return None
-    if value == "sqrt":
-        return max(1, int(math.sqrt(n_columns)))
-    if value == "log2":
-        return max(1, int(math.log2(n_columns)))
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and 1 <= int(value) <= n_columns:
-        return int(value)
-    if isinstance(value, numbers.Real) and not isinstance(value, (bool, numbers.Integral)) and 0 < float(value) <= 1:
-        return max(1, int(float(value) * n_columns))
-    raise NotNativeError(f"{type(estimator).__name__}(max_features={value!r}) has no native form")
-
-
-def _tree_params(tree: Any, n_columns: int) -> dict[str, Any]:
-    _require(
-        tree,
-        criterion=("gini", "entropy", "log_loss"),
-        min_weight_fraction_leaf=(0.0, 0),
-        max_leaf_nodes=(None,),
-        class_weight=(None,),
-        ccp_alpha=(0.0, 0),
-        monotonic_cst=(None,),
-    )
-    return {
-        "criterion": "gini" if tree.criterion == "gini" else "entropy",
-        "max_depth": None if tree.max_depth is None else _count(tree, "max_depth"),
-        "min_samples_split": _count(tree, "min_samples_split", minimum=2),
-        "min_samples_leaf": _count(tree, "min_samples_leaf"),
-        "max_features": _max_features(tree, n_columns),
-        "min_impurity_decrease": _number(tree, "min_impurity_decrease"),
-    }
-
-
-def _tree(tree: Any, n_columns: int) -> NativeMethod:
-    _require(tree, splitter=("best", "random"))
-    return NativeMethod("tree", {**_tree_params(tree, n_columns), "splitter": tree.splitter}, presorted=True)
-
-
-def _forest(forest: Any, n_columns: int) -> NativeMethod:
-    _require(
-        forest,
-        bootstrap=(True, False),
-        oob_score=(False,),
-        max_samples=(None,),
-        warm_start=(False,),
-        verbose=(0,),
-    )
-    params = {
-        **_tree_params(forest, n_columns),
-        "splitter": "random" if type(forest) is ExtraTreesClassifier else "best",
-        "n_estimators": _count(forest, "n_estimators"),
-        "bootstrap": forest.bootstrap,
-    }
-    return NativeMethod("forest", params, presorted=True)
-
-
-def _neighbors(neighbors: Any, n_columns: int) -> NativeMethod:
-    if not isinstance(neighbors.weights, str):
-        raise NotNativeError("KNeighborsClassifier with its own weights has no native form")
-    _require(
-        neighbors,
-        weights=("uniform", "distance"),
-        metric=("minkowski", "euclidean"),
-        metric_params=(None,),
-        algorithm=("auto", "brute", "kd_tree", "ball_tree"),
-    )
-    if neighbors.metric == "minkowski" and neighbors.p != 2:
-        raise NotNativeError(f"KNeighborsClassifier(p={neighbors.p!r}) has no native form")
-    params = {"n_neighbors": _count(neighbors, "n_neighbors"), "weights": neighbors.weights}
-    return NativeMethod("neighbors", params)
-
-
-def _centroid(centroid: Any, n_columns: int) -> NativeMethod:
-    _require(centroid, metric=("euclidean", "manhattan"), shrink_threshold=(None,), priors=("uniform",))
-    # Votes are soft where this version of scikit-learn gives probabilities.
-    return NativeMethod("centroid", {"metric": centroid.metric, "soft": hasattr(centroid, "predict_proba")})
+    return replace(reader(estimator, *context), estimator=type(estimator).__name__)
 
 
 CLUSTERERS: dict[type, Callable[..., NativeMethod]] = {
-    AgglomerativeClustering: _agglomerative,
-    KMeans: _kmeans,
-    SpectralClustering: _spectral,
+    AgglomerativeClustering: params.read_agglomerative,
+    KMeans: params.read_kmeans,
+    SpectralClustering: params.read_spectral,
+    native.KMeans: params.read_kmeans,
+    native.Linkage: params.read_agglomerative,
+    native.Spectral: params.read_spectral,
+    native.Ward: params.read_agglomerative,
 }
 
 CLASSIFIERS: dict[type, Callable[..., NativeMethod]] = {
-    DecisionTreeClassifier: _tree,
-    RandomForestClassifier: _forest,
-    ExtraTreesClassifier: _forest,
-    KNeighborsClassifier: _neighbors,
-    NearestCentroid: _centroid,
+    DecisionTreeClassifier: params.read_tree,
+    ExtraTreesClassifier: params.read_extra_trees,
+    KNeighborsClassifier: params.read_neighbors,
+    NearestCentroid: params.read_centroid,
+    RandomForestClassifier: params.read_random_forest,
+    native.DecisionTree: params.read_tree,
+    native.ExtraTrees: params.read_extra_trees,
+    native.KNeighbors: params.read_neighbors,
+    native.NearestCentroid: params.read_centroid,
+    native.RandomForest: params.read_random_forest,
 }

@@ -25,10 +25,14 @@ pub enum Error {
         expected: String,
     },
     /// A method failed on one minipatch.
-    #[error("minipatch {b}: {source}")]
+    #[error("minipatch {b}, {rows} x {columns}: {source}")]
     Patch {
         /// Which minipatch.
         b: usize,
+        /// Its observations that the method was given.
+        rows: usize,
+        /// Its features.
+        columns: usize,
         /// What went wrong.
         source: Box<Error>,
     },

@@ -2,7 +2,8 @@
 //!
 //! Every function takes NumPy arrays of one fixed dtype in C order, only reads them, releases the GIL while it
 //! works and returns fresh arrays. Python normalises dtype and order before it calls; what arrives otherwise
-//! is a `TypeError`. The one class, `Presorted`, lives as long as a fit and is never stored. [`Error`] becomes `ValueError`; a panic, which would be a bug, becomes `RuntimeError`.
+//! is a `TypeError`. The one class, `Presorted`, lives as long as a fit and is never stored. [`Error`] becomes
+//! `ValueError`; a panic, which would be a bug, becomes `RuntimeError`.
 //!
 //! | Python | Rust |
 //! |---|---|
@@ -30,12 +31,12 @@ use crate::loss::Loss;
 use crate::native::centroid::{Metric, NearestCentroid};
 use crate::native::engine::{self, Run, RunVotes};
 use crate::native::forest::{Forest, ForestParameters};
-use crate::native::kmeans::{Init, KMeans};
+use crate::native::kmeans::{Init, KMeans, KMeansFit};
 use crate::native::linkage::{Agglomerative, Linkage};
 use crate::native::neighbors::{KNeighbors, Weights};
 use crate::native::spectral::{Affinity, Spectral};
-use crate::native::tree::{Criterion, DecisionTree, Splitter, TreeParameters};
-use crate::native::{Classifier, Clusterer, Matrix, Values, presorted};
+use crate::native::tree::{Criterion, DecisionTree, NO_CHILD, Splitter, Tree, TreeParameters};
+use crate::native::{Classifier, Clusterer, Matrix, Task, Values, presorted};
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
@@ -601,20 +602,7 @@ fn clusterer(method: &str, params: &Bound<'_, PyDict>) -> PyResult<Box<dyn Clust
             };
             Box::new(Agglomerative { n_clusters, linkage })
         }
-        "kmeans" => {
-            let init = match param::<String>(params, "init")?.as_str() {
-                "k-means++" => Init::PlusPlus,
-                "random" => Init::Random,
-                other => return Err(unknown("init", other, "k-means++ or random")),
-            };
-            Box::new(KMeans {
-                n_clusters,
-                init,
-                n_init: param(params, "n_init")?,
-                max_iter: param(params, "max_iter")?,
-                tol: param(params, "tol")?,
-            })
-        }
+        "kmeans" => Box::new(kmeans(params)?),
         "spectral" => {
             let affinity = match param::<String>(params, "affinity")?.as_str() {
                 "nearest_neighbors" => {
@@ -627,6 +615,20 @@ fn clusterer(method: &str, params: &Bound<'_, PyDict>) -> PyResult<Box<dyn Clust
             Box::new(Spectral { n_clusters, affinity, n_components, n_init })
         }
         other => return Err(unknown("the method", other, "agglomerative, kmeans or spectral")),
+    })
+}
+
+fn kmeans(params: &Bound<'_, PyDict>) -> PyResult<KMeans> {
+    Ok(KMeans {
+        n_clusters: param(params, "n_clusters")?,
+        init: match param::<String>(params, "init")?.as_str() {
+            "k-means++" => Init::PlusPlus,
+            "random" => Init::Random,
+            other => return Err(unknown("init", other, "k-means++ or random")),
+        },
+        n_init: param(params, "n_init")?,
+        max_iter: param(params, "max_iter")?,
+        tol: param(params, "tol")?,
     })
 }
 
@@ -650,6 +652,14 @@ fn tree_parameters(params: &Bound<'_, PyDict>) -> PyResult<TreeParameters> {
     })
 }
 
+fn forest_parameters(params: &Bound<'_, PyDict>) -> PyResult<ForestParameters> {
+    Ok(ForestParameters {
+        tree: tree_parameters(params)?,
+        n_estimators: param(params, "n_estimators")?,
+        bootstrap: param(params, "bootstrap")?,
+    })
+}
+
 fn classifier<'a>(
     method: &str,
     params: &Bound<'_, PyDict>,
@@ -661,14 +671,7 @@ fn classifier<'a>(
     };
     Ok(match method {
         "tree" => Box::new(DecisionTree { presorted: sorted()?, parameters: tree_parameters(params)? }),
-        "forest" => Box::new(Forest {
-            presorted: sorted()?,
-            parameters: ForestParameters {
-                tree: tree_parameters(params)?,
-                n_estimators: param(params, "n_estimators")?,
-                bootstrap: param(params, "bootstrap")?,
-            },
-        }),
+        "forest" => Box::new(Forest { presorted: sorted()?, parameters: forest_parameters(params)? }),
         "neighbors" => Box::new(KNeighbors {
             n_neighbors: param(params, "n_neighbors")?,
             weights: match param::<String>(params, "weights")?.as_str() {
@@ -799,6 +802,245 @@ fn native_classify<'py>(
     Ok((votes, trained.into_pyarray(py)))
 }
 
+/// Clusters all of `x` natively, once: `labels`, and for k-means `centers`, `inertia` and `n_iter`.
+#[pyfunction]
+fn native_fit_clusters<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    method: &str,
+    params: &Bound<'py, PyDict>,
+    seed: u64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let data = Data::new(x)?;
+    let data = data.matrix()?;
+    let kmeans = if method == "kmeans" { Some(kmeans(params)?) } else { None };
+    let clusterer = clusterer(method, params)?;
+    let (labels, fit) = detached(py, 1, |_| {
+        let mut rng = Stream::new(seed, Purpose::Standalone, 0);
+        if let Some(kmeans) = kmeans {
+            let mut fit = kmeans.fit(data, &mut rng)?;
+            return Ok((std::mem::take(&mut fit.labels), Some(fit)));
+        }
+        let mut labels = vec![0; data.rows];
+        clusterer.session().cluster(data, &mut rng, &mut labels)?;
+        Ok((labels, None))
+    })?;
+    let out = PyDict::new(py);
+    out.set_item("labels", labels.into_iter().map(i64::from).collect::<Array1<i64>>().into_pyarray(py))?;
+    if let Some(KMeansFit { centers, inertia, n_iter, .. }) = fit {
+        let clusters = centers.len() / data.columns.max(1);
+        out.set_item("centers", matrix(clusters, data.columns, centers).into_pyarray(py))?;
+        out.set_item("inertia", inertia)?;
+        out.set_item("n_iter", n_iter)?;
+    }
+    Ok(out)
+}
+
+/// Labels of classes as native classifiers read them, one for each of `rows` observations.
+fn codes(classes: &[i32], rows: usize, n_classes: usize) -> Result<Vec<u32>> {
+    check_labels(classes, rows, n_classes)?;
+    let code = |&class: &i32| {
+        u32::try_from(class)
+            .map_err(|_| Error::value("a class", class, format!("0 to {}", n_classes as i64 - 1)))
+    };
+    classes.iter().map(code).collect()
+}
+
+/// Grows a tree or a forest on all of `x`: the nodes of all trees as parallel arrays, tree `t` at
+/// `offsets[t]..offsets[t + 1]` with children counted from its own first node.
+#[pyfunction]
+fn native_grow<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    classes: PyReadonlyArray1<'py, i32>,
+    n_classes: usize,
+    method: &str,
+    params: &Bound<'py, PyDict>,
+    seed: u64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let data = Data::new(x)?;
+    let data = data.matrix()?;
+    let classes = codes(slice(&classes)?, data.rows, n_classes)?;
+    let forest = match method {
+        "tree" => ForestParameters { tree: tree_parameters(params)?, n_estimators: 1, bootstrap: false },
+        "forest" => forest_parameters(params)?,
+        other => return Err(unknown("the method", other, "tree or forest")),
+    };
+    let trees = detached(py, 1, |_| {
+        let mut rng = Stream::new(seed, Purpose::Standalone, 0);
+        let presorted = &presorted::Presorted::new(data)?;
+        Forest { presorted, parameters: forest }.fit(&classes, n_classes, &mut rng)
+    })?;
+    let out = PyDict::new(py);
+    let counts = trees.iter().map(Tree::node_count);
+    let ends = counts.scan(0, |end, nodes| {
+        *end += nodes as i64;
+        Some(*end)
+    });
+    let offsets: Array1<i64> = std::iter::once(0).chain(ends).collect();
+    let nodes = trees.iter().map(Tree::node_count).sum();
+    out.set_item("offsets", offsets.into_pyarray(py))?;
+    out.set_item("feature", gather(py, &trees, |tree| &tree.feature))?;
+    out.set_item("threshold", gather(py, &trees, |tree| &tree.threshold))?;
+    out.set_item("children_left", gather(py, &trees, |tree| &tree.left))?;
+    out.set_item("children_right", gather(py, &trees, |tree| &tree.right))?;
+    out.set_item("impurity", gather(py, &trees, |tree| &tree.impurity))?;
+    out.set_item("n_node_samples", gather(py, &trees, |tree| &tree.samples))?;
+    out.set_item("weighted_n_node_samples", gather(py, &trees, |tree| &tree.weight))?;
+    let values = trees.iter().flat_map(|tree| tree.value.iter().copied()).collect();
+    out.set_item("value", matrix(nodes, n_classes, values).into_pyarray(py))?;
+    Ok(out)
+}
+
+/// One array over the nodes of all trees.
+fn gather<'py, T: numpy::Element + Copy>(
+    py: Python<'py>,
+    trees: &[Tree],
+    of: impl Fn(&Tree) -> &Vec<T>,
+) -> Bound<'py, PyArray1<T>> {
+    trees.iter().flat_map(|tree| of(tree).iter().copied()).collect::<Array1<T>>().into_pyarray(py)
+}
+
+/// Reads what `native_grow` wrote, as far as prediction needs it. Arrays may come from anywhere (a pickle, a
+/// user), so each child must lie behind its parent: then every descent ends, within the arrays.
+fn grown(trees: &Bound<'_, PyDict>, columns: usize) -> PyResult<Vec<Tree>> {
+    fn array<'py, T: numpy::Element, D: numpy::ndarray::Dimension>(
+        trees: &Bound<'py, PyDict>,
+        name: &str,
+    ) -> PyResult<numpy::PyReadonlyArray<'py, T, D>> {
+        let value = trees.get_item(name)?;
+        let value = value.ok_or_else(|| PyTypeError::new_err(format!("trees without the array {name}")))?;
+        value.extract().map_err(|_| PyTypeError::new_err(format!("trees with a wrong array {name}")))
+    }
+    let value: PyReadonlyArray2<'_, f64> = array(trees, "value")?;
+    let (nodes, n_classes) = (value.shape()[0], value.shape()[1]);
+    let (offsets, feature): (PyReadonlyArray1<'_, i64>, PyReadonlyArray1<'_, i32>) =
+        (array(trees, "offsets")?, array(trees, "feature")?);
+    let (left, right): (PyReadonlyArray1<'_, i32>, PyReadonlyArray1<'_, i32>) =
+        (array(trees, "children_left")?, array(trees, "children_right")?);
+    let threshold: PyReadonlyArray1<'_, f64> = array(trees, "threshold")?;
+    let (offsets, feature, left, right) = (slice(&offsets)?, slice(&feature)?, slice(&left)?, slice(&right)?);
+    let (threshold, value) = (slice(&threshold)?, slice(&value)?);
+    let fits = offsets.first() == Some(&0)
+        && offsets.last() == Some(&(nodes as i64))
+        && offsets.windows(2).all(|w| w[0] < w[1])
+        && [feature.len(), left.len(), right.len(), threshold.len()] == [nodes; 4];
+    if !fits {
+        return Err(Error::shape("an array of the trees", "another length", format!("{nodes} nodes")).into());
+    }
+    offsets
+        .windows(2)
+        .map(|w| {
+            let range = w[0] as usize..w[1] as usize;
+            let tree = Tree {
+                n_classes,
+                feature: feature[range.clone()].to_vec(),
+                threshold: threshold[range.clone()].to_vec(),
+                left: left[range.clone()].to_vec(),
+                right: right[range.clone()].to_vec(),
+                value: value[range.start * n_classes..range.end * n_classes].to_vec(),
+                ..Tree::default()
+            };
+            let behind = |node: usize, child: i32| child > node as i32 && (child as usize) < range.len();
+            let sound = |node: usize| {
+                tree.left[node] == NO_CHILD
+                    || behind(node, tree.left[node])
+                        && behind(node, tree.right[node])
+                        && usize::try_from(tree.feature[node]).is_ok_and(|feature| feature < columns)
+            };
+            match (0..range.len()).find(|&node| !sound(node)) {
+                None => Ok(tree),
+                Some(node) => Err(Error::value(
+                    "a node of the trees",
+                    node,
+                    format!("a leaf, or one of {columns} features with two children behind it"),
+                )
+                .into()),
+            }
+        })
+        .collect()
+}
+
+/// Rows that one task sends down the trees.
+const DESCENT: usize = 256;
+
+/// Class probabilities (n, K) by trees that `native_grow` grew: the mean over trees.
+#[pyfunction]
+fn native_descend<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    trees: &Bound<'py, PyDict>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let data = Data::new(x)?;
+    let data = data.matrix()?;
+    let trees = grown(trees, data.columns)?;
+    let n_classes = trees.first().map_or(0, |tree| tree.n_classes);
+    let proba = detached(py, threads, |workers| {
+        let mut proba = vec![0.0; data.rows * n_classes];
+        let chunk = DESCENT * n_classes;
+        parallel::for_each_chunk(workers, &mut proba, chunk, Vec::new, |shares, index, proba| {
+            let rows = proba.len() / n_classes;
+            let part = data.slice(index * DESCENT, rows);
+            shares.clear();
+            shares.resize(proba.len(), 0.0);
+            for tree in &trees {
+                tree.predict_proba(part, shares);
+                proba.iter_mut().zip(shares.iter()).for_each(|(sum, share)| *sum += share);
+            }
+            proba.iter_mut().for_each(|sum| *sum /= trees.len() as f64);
+        });
+        Ok(proba)
+    })?;
+    Ok(matrix(data.rows, n_classes, proba).into_pyarray(py))
+}
+
+/// Class probabilities (q, K) of the rows of `queries` by a method that keeps its training rows `x`.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn native_compare<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    classes: PyReadonlyArray1<'py, i32>,
+    n_classes: usize,
+    queries: &Bound<'py, PyAny>,
+    method: &str,
+    params: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (data, queries) = (Data::new(x)?, Data::new(queries)?);
+    let (data, queries) = (data.matrix()?, queries.matrix()?);
+    let classes = codes(slice(&classes)?, data.rows, n_classes)?;
+    let classifier = classifier(method, params, None)?;
+    let proba = detached(py, 1, |_| {
+        // A task trains on some rows of a matrix and predicts others.
+        let (single, double);
+        let values = match (data.values, queries.values) {
+            (Values::F32(train), Values::F32(rows)) => {
+                single = [train, rows].concat();
+                Values::F32(&single)
+            }
+            (Values::F64(train), Values::F64(rows)) => {
+                double = [train, rows].concat();
+                Values::F64(&double)
+            }
+            _ => return Err(Error::value("the queries' dtype", "another", "that of the training rows")),
+        };
+        if data.columns != queries.columns {
+            return Err(Error::shape("the queries", format!("{} columns", queries.columns), data.columns));
+        }
+        let rows: Vec<u32> = (0..(data.rows + queries.rows) as u32).collect();
+        let (rows, held_out) = rows.split_at(data.rows);
+        let columns: Vec<u32> = (0..data.columns as u32).collect();
+        let data = Matrix { values, rows: data.rows + queries.rows, columns: data.columns };
+        let task = Task { data, rows, columns: &columns, classes: &classes, n_classes, held_out };
+        let mut proba = vec![0.0; queries.rows * n_classes];
+        let mut rng = Stream::new(0, Purpose::Standalone, 0);
+        classifier.session().fit_predict(&task, &mut rng, &mut proba)?;
+        Ok(proba)
+    })?;
+    Ok(matrix(queries.rows, n_classes, proba).into_pyarray(py))
+}
+
 /// The instruction set that kernels run with: `"avx512"`, `"avx2"` or `"baseline"`.
 #[pyfunction]
 fn simd_level() -> &'static str {
@@ -812,7 +1054,8 @@ mod _core {
     use super::{
         Presorted, align_patches, ari_scores, count_votes, estimator_seeds, leave_one_out, losses, majority,
         minipatch_indices, minipatch_masks, moments, monte_carlo_errors, native_classify, native_cluster,
-        overlap_reference, pair_differences, probabilities, sample_scores, simd_level,
+        native_compare, native_descend, native_fit_clusters, native_grow, overlap_reference,
+        pair_differences, probabilities, sample_scores, simd_level,
     };
 
     #[pymodule_export]

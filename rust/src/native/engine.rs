@@ -62,17 +62,17 @@ impl Run<'_> {
 struct FirstError(Mutex<Option<(usize, Error)>>);
 
 impl FirstError {
-    fn note(&self, b: usize, error: Error) {
+    fn note(&self, b: usize, (rows, columns): (usize, usize), error: Error) {
         let mut first = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if first.as_ref().is_none_or(|(earlier, _)| b < *earlier) {
-            *first = Some((b, error));
+            *first = Some((b, Error::Patch { b, rows, columns, source: Box::new(error) }));
         }
     }
 
     fn into_result(self) -> Result<()> {
         match self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
             None => Ok(()),
-            Some((b, error)) => Err(Error::Patch { b, source: Box::new(error) }),
+            Some((_, error)) => Err(error),
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn cluster(run: &Run<'_>, clusterer: &dyn Clusterer, workers: Workers<'_>) -
         let patch = memory.gather(run.data, &run.design.rows(b), &run.columns(b));
         let mut rng = Stream::new(run.design.seed, Purpose::Clusterer, b as u64);
         if let Err(error) = session.cluster(patch, &mut rng, labels) {
-            errors.note(b, error);
+            errors.note(b, (patch.rows, patch.columns), error);
         }
     });
     errors.into_result()?;
@@ -160,7 +160,7 @@ pub fn classify(
         };
         let mut rng = Stream::new(run.design.seed, Purpose::Classifier, b as u64);
         match session.fit_predict(&task, &mut rng, proba) {
-            Err(error) => errors.note(b, error),
+            Err(error) => errors.note(b, (known.len(), columns.len()), error),
             Ok(()) => slot.keep(&held_out, proba, n_classes, samples),
         }
     });
@@ -286,7 +286,7 @@ mod tests {
     fn the_first_minipatch_that_fails_is_named() {
         let values = vec![99.0; 40];
         let error = cluster(&run(&values, 0), &Sign, Workers::new(2)).unwrap_err();
-        assert_eq!(error.to_string(), "minipatch 0: the first value is 99, expected anything else");
+        assert_eq!(error.to_string(), "minipatch 0, 4 x 1: the first value is 99, expected anything else");
     }
 
     #[test]

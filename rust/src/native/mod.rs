@@ -44,6 +44,18 @@ pub struct Matrix<'a> {
     pub columns: usize,
 }
 
+impl<'a> Matrix<'a> {
+    /// `rows` rows from row `first` on.
+    pub fn slice(self, first: usize, rows: usize) -> Matrix<'a> {
+        let range = first * self.columns..(first + rows) * self.columns;
+        let values = match self.values {
+            Values::F32(values) => Values::F32(&values[range]),
+            Values::F64(values) => Values::F64(&values[range]),
+        };
+        Matrix { values, rows, ..self }
+    }
+}
+
 /// A clustering method with its parameters fixed.
 pub trait Clusterer: Sync {
     /// Working memory for one thread. It borrows the parameters, and is reused for patch after patch.

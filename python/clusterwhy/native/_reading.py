@@ -1,0 +1,20 @@
+"""Reads an estimator's own parameters; what the core cannot run is the user's error here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from clusterwhy._native_params import NativeMethod, NotNativeError
+
+DTYPES = [np.float64, np.float32]
+
+
+def read(reader: Callable[..., NativeMethod], estimator: Any, *context: int) -> NativeMethod:
+    """Return what `reader` makes of the parameters, or raise ValueError with its reason."""
+    try:
+        return reader(estimator, *context)
+    except NotNativeError as reason:
+        raise ValueError(str(reason)) from None
