@@ -305,7 +305,9 @@ def test_memory_is_the_data_a_minipatch_a_thread_and_the_votes(method, presorted
     patches = cw.minipatches(*X.shape, {n_patches}, {rows}, 50, seed=0)
     ward, classifier = native.Ward(2), native.{method}
     before = peak()
-    labels = cluster_natively(X, patches, recognise_clusterer(ward), threads={threads}, verbose=0)
+    labels = np.concatenate(
+        list(cluster_natively(X, patches, recognise_clusterer(ward), threads={threads}, verbose=0))
+    )
     voter = recognise_classifier(classifier, 50)
     classify_natively(X, patches, labels.astype(np.int32), 2, voter, threads={threads}, verbose=0)
     print(peak() - before)
@@ -319,7 +321,7 @@ def test_memory_is_the_data_a_minipatch_a_thread_and_the_votes(method, presorted
 
 
 STAGES = {
-    "cluster": "cluster_natively(X, patches, recognise_clusterer(ward), threads=2, verbose=0)",
+    "cluster": "list(cluster_natively(X, patches, recognise_clusterer(ward), threads=2, verbose=0))",
     "classify": """classify_natively(
         X, patches, labels, 10, recognise_classifier(forest, 100), threads=2, verbose=0
     )""",

@@ -5,6 +5,33 @@ from typing import Any, Final, Literal, Protocol, final, type_check_only
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "VERSION",
+    "Presorted",
+    "align_patches",
+    "ari_scores",
+    "count_votes",
+    "estimator_seeds",
+    "leave_one_out",
+    "losses",
+    "majority",
+    "minipatch_indices",
+    "minipatch_masks",
+    "moments",
+    "monte_carlo_errors",
+    "native_classify",
+    "native_cluster",
+    "native_compare",
+    "native_descend",
+    "native_fit_clusters",
+    "native_grow",
+    "overlap_reference",
+    "pair_differences",
+    "probabilities",
+    "sample_scores",
+    "simd_level",
+]
+
 VERSION: Final[str]
 
 _Votes = NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]

@@ -2,7 +2,7 @@
 //!
 //! For observation `i` and feature `j` the sums run over the minipatches that leave out `i` and do not hold
 //! `j`. They are taken as the difference of the sums over all minipatches that leave out `i`
-//! ([`LeaveOneOut`]) and over those that do hold `j`, which are the fewer: [`soft`] and [`hard`] compute
+//! ([`LeaveOneOut`]) and over those that do hold `j`, which are the fewer: `soft.rs` and `hard.rs` compute
 //! the latter. N x M x K numbers exist only a block of observations at a time.
 //!
 //! Memory, beside the inputs: `threads * (block * features * K)` and the caller's output.
