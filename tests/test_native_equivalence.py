@@ -69,7 +69,7 @@ def both_clusterings(X, patches, clusterer):
     ours = np.concatenate(list(cluster_natively(X, patches, recognise_clusterer(clusterer), threads=1, verbose=0)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = cluster_patches(X, Task(patches, clusterer, None), n_jobs=1, verbose=0)
+        theirs = np.concatenate(list(cluster_patches(X, Task(patches, clusterer, None), n_jobs=1, verbose=0)))
     return ours, theirs
 
 
