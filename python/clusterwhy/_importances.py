@@ -92,6 +92,10 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     ) -> NDArray[np.float64]:
         """Return one-sided p-values of "this feature does not help": ``1 - Phi(score / standard error)``.
 
+        With few minipatches they are much too small, because the standard error leaves out the chance of the
+        draw, and no correction mends that: use `monte_carlo` unless ``monte_carlo_errors_`` is well below
+        ``standard_errors_``.
+
         Parameters
         ----------
         adjust : {None, "bh", "by", "holm", "bonferroni"}, default=None
