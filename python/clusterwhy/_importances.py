@@ -149,7 +149,14 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             return np.asarray(names)
         return np.asarray([f"x{j}" for j in range(self.n_features_in_)], dtype=object)
 
-    def to_frame(self, *, by_cluster: bool = False, level: float = 0.95, adjust: str | None = "bh") -> Any:
+    def to_frame(
+        self,
+        *,
+        by_cluster: bool = False,
+        level: float = 0.95,
+        adjust: str | None = "bh",
+        monte_carlo: bool = False,
+    ) -> Any:
         """Return the scores as a :class:`pandas.DataFrame`, most important first.
 
         Parameters
@@ -160,6 +167,8 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             Coverage of the intervals.
         adjust : {None, "bh", "by", "holm", "bonferroni"}, default="bh"
             Correction behind the column ``p_adjusted``.
+        monte_carlo : bool, default=False
+            Intervals and p-values that include the Monte-Carlo error, as in :meth:`confidence_interval`.
 
         Returns
         -------
@@ -180,7 +189,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         if not by_cluster:
             columns: dict[str, Any] = {"feature": names, "importance": self.feature_importances_}
             if "standard_errors_" in vars(self):
-                columns |= self._error_columns(level, adjust, by_cluster=False)
+                columns |= self._error_columns(level, adjust, monte_carlo, by_cluster=False)
             columns["monte_carlo_error"] = self.monte_carlo_errors_
             columns["rank"] = self.ranking_
             return pandas.DataFrame(columns).sort_values("rank").reset_index(drop=True)
@@ -190,19 +199,22 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             "feature": np.tile(names, k),
             "importance": self.cluster_importances_.ravel(),
         }
-        columns |= self._error_columns(level, adjust, by_cluster=True)
+        columns |= self._error_columns(level, adjust, monte_carlo, by_cluster=True)
         frame = pandas.DataFrame(columns)
         order = np.lexsort((-frame["importance"].to_numpy(), np.repeat(np.arange(k), m)))
         return frame.iloc[order].reset_index(drop=True)
 
-    def _error_columns(self, level: float, adjust: str | None, *, by_cluster: bool) -> dict[str, Any]:
-        bounds = self.confidence_interval(level, by_cluster=by_cluster).reshape(-1, 2)
+    def _error_columns(
+        self, level: float, adjust: str | None, monte_carlo: bool, *, by_cluster: bool
+    ) -> dict[str, Any]:
+        kind = {"by_cluster": by_cluster, "monte_carlo": monte_carlo}
+        bounds = self.confidence_interval(level, **kind).reshape(-1, 2)
         return {
             "standard_error": self._scores_and_errors(by_cluster)[1].ravel(),
             "ci_low": bounds[:, 0],
             "ci_high": bounds[:, 1],
-            "p_value": self.pvalues(by_cluster=by_cluster).ravel(),
-            "p_adjusted": self.pvalues(adjust, by_cluster=by_cluster).ravel(),
+            "p_value": self.pvalues(**kind).ravel(),
+            "p_adjusted": self.pvalues(adjust, **kind).ravel(),
         }
 
     def to_anndata(self, adata: Any, key_added: str = "loco") -> Any:

@@ -42,10 +42,15 @@ def explain(X: NDArray[np.float32], genes: list[str], n_patches: int, n_jobs: in
 
 def report(loco: LOCOMP, types: NDArray[Any]) -> str:
     """Write the top genes of the whole clustering and of each cluster as text."""
-    lines = [f"Top {TOP} genes of the whole clustering (leave-one-out hinge loss {loco.loo_error_:.3f}):", ""]
-    frame = loco.to_frame(adjust="bh").head(TOP)
+    lines = [
+        f"Top {TOP} genes of the whole clustering (leave-one-out hinge loss {loco.loo_error_:.3f});",
+        "intervals and p-values include the Monte-Carlo error:",
+        "",
+    ]
+    frame = loco.to_frame(adjust="bh", monte_carlo=True).head(TOP)
     columns = ["feature", "importance", "ci_low", "ci_high", "monte_carlo_error", "p_value", "p_adjusted"]
     lines.append(frame[columns].to_string(index=False, float_format="{:.2e}".format))
+    lines += ["", f"Top {TOP_BY_CLUSTER} genes of each cluster; intervals and p-values are given the minipatches:"]
     by_cluster = loco.to_frame(by_cluster=True, adjust="bh")
     for label in loco.classes_:
         members = loco.labels_ == label
@@ -70,11 +75,14 @@ def draw(loco: LOCOMP, path: Path) -> None:
     order = [int(np.flatnonzero(loco.feature_names_in_ == name)[0]) for name in top["feature"]]
     figure = Figure(figsize=(11, 6), layout="constrained")
     bars, heat = figure.subplots(1, 2, width_ratios=[1, 1.3])
-    reach = 1.96 * loco.standard_errors_[order]
+    interval = loco.confidence_interval(monte_carlo=True)[order]
+    reach = interval[:, 1] - loco.feature_importances_[order]
     bars.barh(range(len(order)), loco.feature_importances_[order], xerr=reach, color="#0072B2", ecolor="0.4")
     bars.set_yticks(range(len(order)), top["feature"])
     bars.invert_yaxis()
-    bars.set_xlabel("rise of the hinge loss without the gene\n(95% interval, given the labels)")
+    bars.set_xlabel(
+        "rise of the hinge loss without the gene\n(95% interval with the Monte-Carlo error, given the labels)"
+    )
     bars.set_title("Whole clustering")
     scores = loco.cluster_importances_[:, order].T
     limit = float(np.nanmax(np.abs(scores)))
