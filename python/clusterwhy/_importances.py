@@ -207,7 +207,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     def _error_columns(
         self, level: float, adjust: str | None, monte_carlo: bool, *, by_cluster: bool
     ) -> dict[str, Any]:
-        kind = {"by_cluster": by_cluster, "monte_carlo": monte_carlo}
+        kind: dict[str, Any] = {"by_cluster": by_cluster, "monte_carlo": monte_carlo}
         bounds = self.confidence_interval(level, **kind).reshape(-1, 2)
         return {
             "standard_error": self._scores_and_errors(by_cluster)[1].ravel(),
