@@ -36,6 +36,28 @@ VERSION: Final[str]
 
 _Votes = NDArray[np.uint16] | NDArray[np.float32] | NDArray[np.float64]
 
+@type_check_only
+class _Ensemble(Protocol):
+    @property
+    def votes(self) -> _Votes: ...
+    @property
+    def voters(self) -> NDArray[np.uint64]: ...
+    @property
+    def holds(self) -> NDArray[np.uint64]: ...
+    @property
+    def n_samples(self) -> int: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def n_classes(self) -> int: ...
+
+@type_check_only
+class _Sums(Protocol):
+    @property
+    def totals(self) -> NDArray[np.float64]: ...
+    @property
+    def counts(self) -> NDArray[np.uint32]: ...
+
 def minipatch_indices(
     n_samples: int,
     n_features: int,
@@ -64,55 +86,33 @@ def majority(counts: NDArray[np.uint32], reference: NDArray[np.int32]) -> NDArra
 def overlap_reference(
     labels: NDArray[np.int64], rows: NDArray[np.int64], offsets: NDArray[np.int64], n_samples: int
 ) -> tuple[NDArray[np.int32], int]: ...
-def leave_one_out(
-    votes: _Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int, threads: int
-) -> tuple[NDArray[np.float64], NDArray[np.uint32]]: ...
+def leave_one_out(ensemble: _Ensemble, threads: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]: ...
 def sample_scores(
-    votes: _Votes,
-    voters: NDArray[np.uint64],
-    holds: NDArray[np.uint64],
-    n_features: int,
-    totals: NDArray[np.float64],
-    counts: NDArray[np.uint32],
+    ensemble: _Ensemble,
+    loo: _Sums,
     labels: NDArray[np.int32],
     losses: list[str],
     threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
-def losses(
-    totals: NDArray[np.float64], counts: NDArray[np.uint32], labels: NDArray[np.int32], losses: list[str]
-) -> NDArray[np.float64]: ...
+def losses(loo: _Sums, labels: NDArray[np.int32], losses: list[str]) -> NDArray[np.float64]: ...
 def ari_scores(
-    votes: _Votes,
-    voters: NDArray[np.uint64],
-    holds: NDArray[np.uint64],
-    n_features: int,
-    totals: NDArray[np.float64],
-    counts: NDArray[np.uint32],
+    ensemble: _Ensemble,
+    loo: _Sums,
     labels: NDArray[np.int32],
     threads: int,
 ) -> tuple[float, NDArray[np.float64]]: ...
 def probabilities(
-    votes: _Votes,
-    voters: NDArray[np.uint64],
-    holds: NDArray[np.uint64],
-    n_features: int,
-    totals: NDArray[np.float64],
-    counts: NDArray[np.uint32],
+    ensemble: _Ensemble,
+    loo: _Sums,
     threads: int,
 ) -> NDArray[np.float64]: ...
 def moments(
     scores: NDArray[np.float64], groups: NDArray[np.int32], n_groups: int, threads: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint32]]: ...
-def pair_differences(
-    votes: _Votes, voters: NDArray[np.uint64], n_samples: int, n_classes: int
-) -> NDArray[np.float64]: ...
+def pair_differences(ensemble: _Ensemble) -> NDArray[np.float64]: ...
 def monte_carlo_errors(
-    votes: _Votes,
-    voters: NDArray[np.uint64],
-    holds: NDArray[np.uint64],
-    n_features: int,
-    totals: NDArray[np.float64],
-    counts: NDArray[np.uint32],
+    ensemble: _Ensemble,
+    loo: _Sums,
     labels: NDArray[np.int32],
     loss: str,
     threads: int,

@@ -41,6 +41,7 @@ from clusterwhy._validation import (
     seed_from_random_state,
     warn_one_cluster,
 )
+from clusterwhy._votes import LeaveOneOut
 
 # Features whose classifiers are one task.
 FEATURES = 8
@@ -436,8 +437,8 @@ class Judge:
             return out
         if uses_hard_votes(self.loss):
             proba = np.eye(proba.shape[1])[proba.argmax(axis=1)]
-        ones = np.ones(len(proba), dtype=np.uint32)
-        return _core.losses(np.ascontiguousarray(proba), ones, self.z, [str(self.loss)])[:, 0]
+        votes = LeaveOneOut(np.ascontiguousarray(proba), np.ones(len(proba), dtype=np.uint32))
+        return _core.losses(votes, self.z, [str(self.loss)])[:, 0]
 
     def feature_scores(self) -> NDArray[np.float64]:
         """Return the mean rise for each feature (M,)."""

@@ -48,40 +48,11 @@ def raw_scores(
     if callable(loss):
         return _callable_scores(ensemble, loo, labels, loss, threads)
     if loss == "ari":
-        index, features = _core.ari_scores(
-            ensemble.votes,
-            ensemble.voters,
-            ensemble.holds,
-            ensemble.n_features,
-            loo.totals,
-            loo.counts,
-            labels,
-            threads,
-        )
+        index, features = _core.ari_scores(ensemble, loo, labels, threads)
         return RawScores(-index, features, None)
-    return pointwise_scores(ensemble, loo, labels, [loss], threads)[0]
-
-
-def pointwise_scores(
-    ensemble: Ensemble, loo: LeaveOneOut, labels: NDArray[np.int32], losses: list[str], threads: int
-) -> list[RawScores]:
-    """Score every feature by several of the named pointwise losses in one pass."""
-    base, samples = _core.sample_scores(
-        ensemble.votes,
-        ensemble.voters,
-        ensemble.holds,
-        ensemble.n_features,
-        loo.totals,
-        loo.counts,
-        labels,
-        losses,
-        threads,
-    )
-    out = []
-    for index in range(len(losses)):
-        of_loss = np.ascontiguousarray(samples[:, index])
-        out.append(RawScores(base[:, index], column_means(of_loss), of_loss))
-    return out
+    base, samples = _core.sample_scores(ensemble, loo, labels, [loss], threads)
+    of_loss = np.ascontiguousarray(samples[:, 0])
+    return RawScores(base[:, 0], column_means(of_loss), of_loss)
 
 
 def column_means(samples: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,15 +105,8 @@ def _callable_scores(
     width = max(1, CALLABLE_BYTES // (8 * max(1, proba.size)))
     for start in range(0, ensemble.n_features, width):
         block = held[:, start : start + width]
-        without = _core.probabilities(
-            ensemble.votes,
-            ensemble.voters,
-            pack_bits(block),
-            block.shape[1],
-            loo.totals,
-            loo.counts,
-            threads,
-        )
+        few = ensemble.with_sets(pack_bits(block), block.shape[1])
+        without = _core.probabilities(few, loo, threads)
         for offset in range(block.shape[1]):
             p = without[:, offset]
             both = scored & ~np.isnan(p[:, 0])
@@ -215,17 +179,7 @@ def monte_carlo_errors(
     jump as far for a small change as for a large one.) This costs eight times what the scores do.
     """
     if isinstance(loss, str) and loss != "ari":
-        errors = _core.monte_carlo_errors(
-            ensemble.votes,
-            ensemble.voters,
-            ensemble.holds,
-            ensemble.n_features,
-            loo.totals,
-            loo.counts,
-            labels,
-            loss,
-            threads,
-        )
+        errors = _core.monte_carlo_errors(ensemble, loo, labels, loss, threads)
         if errors is not None:
             return errors
     found = [
@@ -339,7 +293,7 @@ def collect(
         return out
     base = np.asarray(raw.base)
     out["loo_error_"] = float(base[~np.isnan(base)].mean()) if (~np.isnan(base)).any() else float("nan")
-    differences = _core.pair_differences(ensemble.votes, ensemble.voters, ensemble.n_samples, ensemble.n_classes)
+    differences = _core.pair_differences(ensemble)
     found = standard_errors(
         raw.samples, labels, ensemble.n_classes, differences, ensemble.patch_fraction, barrier, threads
     )

@@ -76,8 +76,7 @@ class Ensemble:
 
     def leave_one_out(self, threads: int) -> LeaveOneOut:
         """Sum the votes over the minipatches that leave each observation out."""
-        totals, counts = _core.leave_one_out(self.votes, self.voters, self.n_samples, self.n_classes, threads)
-        return LeaveOneOut(totals, counts)
+        return LeaveOneOut(*_core.leave_one_out(self, threads))
 
 
 @dataclass(frozen=True)

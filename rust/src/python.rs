@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use numpy::ndarray::{Array1, Array2, Array3};
 use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
-    PyReadonlyArrayDyn, PyUntypedArrayMethods,
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -118,7 +118,7 @@ fn matrix<T>(rows: usize, columns: usize, values: Vec<T>) -> Array2<T> {
     Array2::from_shape_vec((rows, columns), values).expect("rows x columns values")
 }
 
-/// The arrays of an ensemble, borrowed from Python for one call.
+/// An ensemble of Python's, read from its attributes for one call.
 struct Arrays<'py> {
     votes: VoteArray<'py>,
     voters: BitMatrix,
@@ -132,15 +132,16 @@ enum VoteArray<'py> {
     Double(PyReadonlyArrayDyn<'py, f64>),
 }
 
-impl<'py> Arrays<'py> {
-    fn new(
-        votes: &Bound<'py, PyAny>,
-        voters: PyReadonlyArray2<'py, u64>,
-        n_samples: usize,
-        holds: PyReadonlyArray2<'py, u64>,
-        n_features: usize,
-        n_classes: usize,
-    ) -> PyResult<Self> {
+impl<'py> FromPyObject<'_, 'py> for Arrays<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let size = |name: &str| object.getattr(name)?.extract::<usize>();
+        let words = |name: &str, columns: usize| {
+            let words: PyReadonlyArray2<'py, u64> = object.getattr(name)?.extract()?;
+            bits(&words, columns)
+        };
+        let votes = object.getattr("votes")?;
         let votes = if let Ok(votes) = votes.extract() {
             VoteArray::Hard(votes)
         } else if let Ok(votes) = votes.extract() {
@@ -150,9 +151,16 @@ impl<'py> Arrays<'py> {
         } else {
             return Err(PyTypeError::new_err("votes must be a uint16, float32 or float64 array"));
         };
-        Ok(Arrays { votes, voters: bits(&voters, n_samples)?, holds: bits(&holds, n_features)?, n_classes })
+        Ok(Arrays {
+            votes,
+            voters: words("voters", size("n_samples")?)?,
+            holds: words("holds", size("n_features")?)?,
+            n_classes: size("n_classes")?,
+        })
     }
+}
 
+impl Arrays<'_> {
     fn ensemble(&self) -> PyResult<Ensemble<'_>> {
         let votes = match &self.votes {
             VoteArray::Hard(votes) => Votes::Hard(slice(votes)?),
@@ -166,6 +174,37 @@ impl<'py> Arrays<'py> {
     }
 }
 
+/// Leave-one-out sums of Python's, read from their attributes.
+#[derive(FromPyObject)]
+struct Sums<'py> {
+    totals: PyReadonlyArray2<'py, f64>,
+    counts: PyReadonlyArray1<'py, u32>,
+}
+
+impl Sums<'_> {
+    fn read(&self) -> PyResult<LeaveOneOut> {
+        if self.counts.shape() != [self.totals.shape()[0]] {
+            let (counts, totals) = (self.counts.shape(), self.totals.shape());
+            return Err(Error::shape(
+                "the numbers of voters",
+                format!("{counts:?}"),
+                format!("[{}]", totals[0]),
+            )
+            .into());
+        }
+        Ok(LeaveOneOut { totals: slice(&self.totals)?.to_vec(), counts: slice(&self.counts)?.to_vec() })
+    }
+
+    fn of(&self, ensemble: &Ensemble<'_>) -> PyResult<LeaveOneOut> {
+        let expected = [ensemble.n_samples(), ensemble.n_classes];
+        if self.totals.shape() != expected {
+            let got = format!("{:?}", self.totals.shape());
+            return Err(Error::shape("the leave-one-out sums", got, format!("{expected:?}")).into());
+        }
+        self.read()
+    }
+}
+
 fn bits(words: &PyReadonlyArray2<'_, u64>, columns: usize) -> PyResult<BitMatrix> {
     if words.shape()[1] != columns.div_ceil(64) {
         return Err(Error::shape(
@@ -176,23 +215,6 @@ fn bits(words: &PyReadonlyArray2<'_, u64>, columns: usize) -> PyResult<BitMatrix
         .into());
     }
     Ok(BitMatrix::from_words(slice(words)?.to_vec(), columns))
-}
-
-fn loo_of(
-    totals: &PyReadonlyArray2<'_, f64>,
-    counts: &PyReadonlyArray1<'_, u32>,
-    ensemble: &Ensemble<'_>,
-) -> PyResult<LeaveOneOut> {
-    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
-    if totals.shape() != [n, k] || counts.shape() != [n] {
-        return Err(Error::shape(
-            "the leave-one-out sums",
-            format!("{:?} and {:?}", totals.shape(), counts.shape()),
-            format!("[{n}, {k}] and [{n}]"),
-        )
-        .into());
-    }
-    Ok(LeaveOneOut { totals: slice(totals)?.to_vec(), counts: slice(counts)?.to_vec() })
 }
 
 fn check_labels(labels: &[i32], n_samples: usize, n_classes: usize) -> Result<()> {
@@ -379,42 +401,28 @@ type LooArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<u32>>);
 
 /// Sums of votes (N, K) and numbers of voters (N,) over the minipatches that leave an observation out.
 #[pyfunction]
-fn leave_one_out<'py>(
-    py: Python<'py>,
-    votes: &Bound<'py, PyAny>,
-    voters: PyReadonlyArray2<'py, u64>,
-    n_samples: usize,
-    n_classes: usize,
-    threads: usize,
-) -> PyResult<LooArrays<'py>> {
-    let none = matrix(voters.shape()[0], 0, Vec::<u64>::new()).into_pyarray(py);
-    let arrays = Arrays::new(votes, voters, n_samples, none.readonly(), 0, n_classes)?;
-    let ensemble = arrays.ensemble()?;
+fn leave_one_out<'py>(py: Python<'py>, ensemble: Arrays<'py>, threads: usize) -> PyResult<LooArrays<'py>> {
+    let ensemble = ensemble.ensemble()?;
     let loo = detached(py, threads, |workers| Ok(crate::votes::leave_one_out(&ensemble, workers)))?;
-    Ok((matrix(n_samples, n_classes, loo.totals).into_pyarray(py), loo.counts.into_pyarray(py)))
+    let totals = matrix(ensemble.n_samples(), ensemble.n_classes, loo.totals);
+    Ok((totals.into_pyarray(py), loo.counts.into_pyarray(py)))
 }
 
 type ScoreArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray3<f64>>);
 
 /// Losses of `H` (N, L), and losses of `H^-j` minus losses of `H` (N, L, M).
 #[pyfunction]
-#[allow(clippy::too_many_arguments)]
 fn sample_scores<'py>(
     py: Python<'py>,
-    votes: &Bound<'py, PyAny>,
-    voters: PyReadonlyArray2<'py, u64>,
-    holds: PyReadonlyArray2<'py, u64>,
-    n_features: usize,
-    totals: PyReadonlyArray2<'py, f64>,
-    counts: PyReadonlyArray1<'py, u32>,
+    ensemble: Arrays<'py>,
+    loo: Sums<'py>,
     labels: PyReadonlyArray1<'py, i32>,
     losses: Vec<String>,
     threads: usize,
 ) -> PyResult<ScoreArrays<'py>> {
-    let (n, k) = (totals.shape()[0], totals.shape()[1]);
-    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
-    let ensemble = arrays.ensemble()?;
-    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let ensemble = ensemble.ensemble()?;
+    let loo = loo.of(&ensemble)?;
+    let (n, m, k) = (ensemble.n_samples(), ensemble.n_features(), ensemble.n_classes);
     let losses = losses.iter().map(|name| loss_named(name)).collect::<PyResult<Vec<Loss>>>()?;
     let labels = slice(&labels)?;
     let (base, scores) = detached(py, threads, |workers| {
@@ -422,7 +430,7 @@ fn sample_scores<'py>(
         let base = aggregate::loo_losses(&loo, labels, &losses);
         Ok((base, aggregate::sample_scores(&ensemble, &loo, labels, &losses, workers)))
     })?;
-    let scores = Array3::from_shape_vec((n, losses.len(), n_features), scores).expect("N x L x M values");
+    let scores = Array3::from_shape_vec((n, losses.len(), m), scores).expect("N x L x M values");
     Ok((matrix(n, losses.len(), base).into_pyarray(py), scores.into_pyarray(py)))
 }
 
@@ -430,17 +438,13 @@ fn sample_scores<'py>(
 #[pyfunction]
 fn losses<'py>(
     py: Python<'py>,
-    totals: PyReadonlyArray2<'py, f64>,
-    counts: PyReadonlyArray1<'py, u32>,
+    loo: Sums<'py>,
     labels: PyReadonlyArray1<'py, i32>,
     losses: Vec<String>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let (n, k) = (totals.shape()[0], totals.shape()[1]);
+    let (n, k) = (loo.totals.shape()[0], loo.totals.shape()[1]);
+    let loo = loo.read()?;
     let losses = losses.iter().map(|name| loss_named(name)).collect::<PyResult<Vec<Loss>>>()?;
-    if counts.shape() != [n] {
-        return Err(Error::shape("the counts", format!("{:?}", counts.shape()), format!("[{n}]")).into());
-    }
-    let loo = LeaveOneOut { totals: slice(&totals)?.to_vec(), counts: slice(&counts)?.to_vec() };
     let labels = slice(&labels)?;
     let values = briefly(py, || {
         check_labels(labels, n, k)?;
@@ -458,22 +462,16 @@ fn loss_named(name: &str) -> PyResult<Loss> {
 
 /// `ARI(z, H)` over all observations that vote, and `ARI(z, H) - ARI(z, H^-j)` (M,) over those that vote in both.
 #[pyfunction]
-#[allow(clippy::too_many_arguments)]
 fn ari_scores<'py>(
     py: Python<'py>,
-    votes: &Bound<'py, PyAny>,
-    voters: PyReadonlyArray2<'py, u64>,
-    holds: PyReadonlyArray2<'py, u64>,
-    n_features: usize,
-    totals: PyReadonlyArray2<'py, f64>,
-    counts: PyReadonlyArray1<'py, u32>,
+    ensemble: Arrays<'py>,
+    loo: Sums<'py>,
     labels: PyReadonlyArray1<'py, i32>,
     threads: usize,
 ) -> PyResult<(f64, Bound<'py, PyArray1<f64>>)> {
-    let (n, k) = (totals.shape()[0], totals.shape()[1]);
-    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
-    let ensemble = arrays.ensemble()?;
-    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let ensemble = ensemble.ensemble()?;
+    let loo = loo.of(&ensemble)?;
+    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
     let labels = slice(&labels)?;
     let (base, scores) = detached(py, threads, |workers| {
         check_labels(labels, n, k)?;
@@ -487,23 +485,17 @@ fn ari_scores<'py>(
 
 /// `H^-j` (N, M, K) for the few features that `holds` covers; NaN where there is no vote.
 #[pyfunction]
-#[allow(clippy::too_many_arguments)]
 fn probabilities<'py>(
     py: Python<'py>,
-    votes: &Bound<'py, PyAny>,
-    voters: PyReadonlyArray2<'py, u64>,
-    holds: PyReadonlyArray2<'py, u64>,
-    n_features: usize,
-    totals: PyReadonlyArray2<'py, f64>,
-    counts: PyReadonlyArray1<'py, u32>,
+    ensemble: Arrays<'py>,
+    loo: Sums<'py>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let (n, k) = (totals.shape()[0], totals.shape()[1]);
-    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
-    let ensemble = arrays.ensemble()?;
-    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let ensemble = ensemble.ensemble()?;
+    let loo = loo.of(&ensemble)?;
+    let (n, m, k) = (ensemble.n_samples(), ensemble.n_features(), ensemble.n_classes);
     let p = detached(py, threads, |workers| Ok(aggregate::probabilities(&ensemble, &loo, workers)))?;
-    Ok(Array3::from_shape_vec((n, n_features, k), p).expect("N x M x K values").into_pyarray(py))
+    Ok(Array3::from_shape_vec((n, m, k), p).expect("N x M x K values").into_pyarray(py))
 }
 
 type MomentArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<u32>>);
@@ -533,39 +525,25 @@ fn moments<'py>(
 
 /// Mean squared distance between the votes of up to ten disjoint pairs of voters, for each observation (N,).
 #[pyfunction]
-fn pair_differences<'py>(
-    py: Python<'py>,
-    votes: &Bound<'py, PyAny>,
-    voters: PyReadonlyArray2<'py, u64>,
-    n_samples: usize,
-    n_classes: usize,
-) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let none = matrix(voters.shape()[0], 0, Vec::<u64>::new()).into_pyarray(py);
-    let arrays = Arrays::new(votes, voters, n_samples, none.readonly(), 0, n_classes)?;
-    let ensemble = arrays.ensemble()?;
+fn pair_differences<'py>(py: Python<'py>, ensemble: Arrays<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let ensemble = ensemble.ensemble()?;
     let differences = detached(py, 1, |_| Ok(inference::pair_differences(&ensemble)))?;
     Ok(differences.into_pyarray(py))
 }
 
 /// Monte-Carlo standard errors of the mean scores (M,); `None` for a loss without a slope.
 #[pyfunction]
-#[allow(clippy::too_many_arguments)]
 fn monte_carlo_errors<'py>(
     py: Python<'py>,
-    votes: &Bound<'py, PyAny>,
-    voters: PyReadonlyArray2<'py, u64>,
-    holds: PyReadonlyArray2<'py, u64>,
-    n_features: usize,
-    totals: PyReadonlyArray2<'py, f64>,
-    counts: PyReadonlyArray1<'py, u32>,
+    ensemble: Arrays<'py>,
+    loo: Sums<'py>,
     labels: PyReadonlyArray1<'py, i32>,
     loss: &str,
     threads: usize,
 ) -> PyResult<Option<Bound<'py, PyArray1<f64>>>> {
-    let (n, k) = (totals.shape()[0], totals.shape()[1]);
-    let arrays = Arrays::new(votes, voters, n, holds, n_features, k)?;
-    let ensemble = arrays.ensemble()?;
-    let loo = loo_of(&totals, &counts, &ensemble)?;
+    let ensemble = ensemble.ensemble()?;
+    let loo = loo.of(&ensemble)?;
+    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
     let loss = loss_named(loss)?;
     let labels = slice(&labels)?;
     let errors = detached(py, threads, |workers| {
