@@ -6,7 +6,7 @@ theory has, the expected score, on fresh observations, of the very ensemble that
 `nulls_split`: how often LOCO-MP and LOCO-Split call features of pure noise significant. `monte_carlo`: the
 Monte-Carlo error, as estimated from one seed, over the standard deviation between seeds.
 
-    python benches/interval_coverage.py [--parts intervals conditional nulls nulls_split monte_carlo] [--seeds 20] [--quick]
+    python benches/interval_coverage.py [--parts intervals conditional nulls nulls_split monte_carlo] [--quick]
 """
 
 from __future__ import annotations

@@ -308,7 +308,7 @@ FITS = {
     "classifier without predict": (
         lambda: mp(classifier=DBSCAN()).fit(X),
         TypeError,
-        "classifier must have fit, and predict or predict_proba; got DBSCAN",
+        r"classifier must be a classifier, got DBSCAN\(\), which is a clusterer",
     ),
     "fails in 37": (
         lambda: failing_in_37("clusterer", RuntimeError("out of luck")).fit(numbered()),

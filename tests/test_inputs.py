@@ -327,17 +327,22 @@ def test_to_frame(name, named):
     assert frame["rank"].tolist() == list(range(1, M + 1))
     assert sorted(frame["feature"]) == sorted(NAMES)
     at = [NAMES.index(feature) for feature in frame["feature"]]
-    bounds = model.confidence_interval(0.9)
+    # Tables include the Monte-Carlo error where it is known.
+    known = not np.isnan(model.monte_carlo_errors_).all()
+    bounds = model.confidence_interval(0.9, monte_carlo=known)
     for column, values in {
         "importance": model.feature_importances_,
         "standard_error": model.standard_errors_,
         "ci_low": bounds[:, 0],
         "ci_high": bounds[:, 1],
-        "p_value": model.pvalues(),
-        "p_adjusted": model.pvalues("holm"),
+        "p_value": model.pvalues(monte_carlo=known),
+        "p_adjusted": model.pvalues("holm", monte_carlo=known),
         "monte_carlo_error": model.monte_carlo_errors_,
     }.items():
         np.testing.assert_array_equal(frame[column], values[at])
+    plain = model.to_frame(level=0.9, monte_carlo=False)
+    np.testing.assert_array_equal(plain["ci_low"], model.confidence_interval(0.9)[at, 0])
+    p_by_cluster = model.pvalues("bh", by_cluster=True, monte_carlo=hasattr(model, "cluster_monte_carlo_errors_"))
     by_cluster = model.to_frame(by_cluster=True)
     assert len(by_cluster) == len(model.classes_) * M
     assert by_cluster["cluster"].tolist() == np.repeat(model.classes_, M).tolist()
@@ -346,7 +351,7 @@ def test_to_frame(name, named):
         assert rows["importance"].is_monotonic_decreasing
         at = [NAMES.index(feature) for feature in rows["feature"]]
         np.testing.assert_array_equal(rows["importance"], model.cluster_importances_[k, at])
-        np.testing.assert_array_equal(rows["p_adjusted"], model.pvalues("bh", by_cluster=True)[k, at])
+        np.testing.assert_array_equal(rows["p_adjusted"], p_by_cluster[k, at])
 
 
 def test_to_frame_without_names_or_standard_errors(fitted):
@@ -362,13 +367,14 @@ def cells(**changes):
 @pytest.mark.parametrize("name", MODELS)
 def test_to_anndata(name, named, tmp_path):
     model, adata = named[name], cells()
+    known = not np.isnan(model.monte_carlo_errors_).all()
     assert model.to_anndata(adata, key_added="why") is adata
     for suffix, values in {
         "score": model.feature_importances_,
         "se": model.standard_errors_,
         "mc_se": model.monte_carlo_errors_,
-        "pval": model.pvalues(),
-        "pval_adj": model.pvalues("bh"),
+        "pval": model.pvalues(monte_carlo=known),
+        "pval_adj": model.pvalues("bh", monte_carlo=known),
         "rank": model.ranking_,
     }.items():
         np.testing.assert_array_equal(adata.var[f"why_{suffix}"], values)

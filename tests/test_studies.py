@@ -114,10 +114,14 @@ def test_monte_carlo_option_adds_the_variances(replicates):
     assert (fitted.pvalues(monte_carlo=True) >= fitted.pvalues())[positive].all()
 
 
-@pytest.mark.parametrize("question", ["confidence_interval", "pvalues"])
-def test_clusters_have_no_monte_carlo_error(replicates, question):
-    with pytest.raises(ValueError, match="monte_carlo=True is for the global scores"):
-        getattr(replicates[0], question)(by_cluster=True, monte_carlo=True)
+def test_monte_carlo_errors_of_clusters_are_the_spread_between_seeds():
+    X, y, _ = make_gaussian_mixture(200, 3, n_noise=20, random_state=0)
+    fits = [cw.LOCOMP(KMeans(3), reference=y, n_patches=150, random_state=seed).fit(X) for seed in range(30)]
+    found = np.var([f.cluster_importances_ for f in fits], axis=0, ddof=1)
+    claimed = np.mean([f.cluster_monte_carlo_errors_**2 for f in fits], axis=0)
+    assert 0.8 < np.sqrt(claimed.mean() / found.mean()) < 1.25
+    wide = np.diff(fits[0].confidence_interval(by_cluster=True, monte_carlo=True), axis=2)
+    assert (wide > np.diff(fits[0].confidence_interval(by_cluster=True), axis=2)).all()
 
 
 def test_one_split_has_no_monte_carlo_error():

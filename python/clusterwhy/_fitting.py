@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.utils import get_tags
 
 from clusterwhy import _core
 from clusterwhy._validation import check_cluster_labels
@@ -42,6 +43,9 @@ def check_classifier(classifier: Any) -> Any:
     if isinstance(classifier, type):
         raise TypeError(f"classifier must be an instance, got the class {classifier.__name__}: write it with ()")
     can_predict = hasattr(classifier, "predict") or hasattr(classifier, "predict_proba")
+    kind = get_tags(classifier).estimator_type if hasattr(classifier, "__sklearn_tags__") else None
+    if kind not in (None, "classifier"):
+        raise TypeError(f"classifier must be a classifier, got {classifier!r}, which is a {kind}")
     if hasattr(classifier, "fit") and can_predict:
         return classifier
     raise TypeError(

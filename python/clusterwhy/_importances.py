@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
 from clusterwhy._validation import check_proportion
 
 _NEED_SAMPLES = (
+    "cluster_monte_carlo_errors_",
     "cluster_importances_",
     "sample_importances_",
     "standard_errors_",
@@ -70,7 +72,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         monte_carlo : bool, default=False
             Add the variance ``monte_carlo_errors_**2`` of a finite number of minipatches (or splits), which
             the standard error leaves out. Use it unless the Monte-Carlo errors are small beside the standard
-            errors. Not with `by_cluster`, whose Monte-Carlo errors are not estimated.
+            errors.
 
         Returns
         -------
@@ -80,7 +82,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For `monte_carlo` with `by_cluster`, or where no Monte-Carlo error could be estimated.
+            For `monte_carlo` where no Monte-Carlo error could be estimated.
         """
         check_is_fitted(self)
         level = check_proportion(level, "level")
@@ -90,7 +92,10 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     def pvalues(
         self, adjust: str | None = None, by_cluster: bool = False, *, monte_carlo: bool = False
     ) -> NDArray[np.float64]:
-        """Return one-sided p-values of "this feature does not help": ``1 - Phi(score / standard error)``.
+        """Return one-sided p-values of "the score is not positive": ``1 - Phi(score / standard error)``.
+
+        A score is relative: a minipatch without a feature holds another in its place, so 0 is what an average
+        feature is worth, and where most features matter the weaker ones are below it.
 
         With few minipatches they are much too small, because the standard error leaves out the chance of the
         draw, and no correction mends that: use `monte_carlo` unless ``monte_carlo_errors_`` is well below
@@ -114,7 +119,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For `monte_carlo` with `by_cluster`, or where no Monte-Carlo error could be estimated.
+            For `monte_carlo` where no Monte-Carlo error could be estimated.
         """
         check_is_fitted(self)
         scores, errors = self._scores_and_errors(by_cluster, monte_carlo)
@@ -124,22 +129,21 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     def _scores_and_errors(
         self, by_cluster: bool, monte_carlo: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if by_cluster:
-            if monte_carlo:
-                raise ValueError(
-                    "monte_carlo=True is for the global scores: the Monte-Carlo errors of the clusters' scores "
-                    "are not estimated; use by_cluster=False, or more minipatches"
-                )
-            return self.cluster_importances_, self.cluster_standard_errors_
-        scores, errors = self.feature_importances_, self.standard_errors_
+        prefix = "cluster_" if by_cluster else ""
+        scores = self.cluster_importances_ if by_cluster else self.feature_importances_
+        errors = getattr(self, f"{prefix}standard_errors_")
         if not monte_carlo:
             return scores, errors
-        if np.isnan(self.monte_carlo_errors_).all():
+        if not self._knows_monte_carlo(by_cluster):
             raise ValueError(
-                "monte_carlo=True needs Monte-Carlo errors, and none could be estimated from a single split or "
-                "so few minipatches: raise n_repeats, n_folds or n_patches"
+                "monte_carlo=True needs Monte-Carlo errors, and none could be estimated: from a single split or "
+                "so few minipatches (raise n_repeats, n_folds or n_patches), or for clusters from splits"
             )
-        return scores, np.hypot(errors, self.monte_carlo_errors_)
+        return scores, np.hypot(errors, getattr(self, f"{prefix}monte_carlo_errors_"))
+
+    def _knows_monte_carlo(self, by_cluster: bool) -> bool:
+        found = vars(self).get("cluster_monte_carlo_errors_" if by_cluster else "monte_carlo_errors_")
+        return found is not None and not np.isnan(found).all()
 
     # ------------------------------------------------------------------ tables
 
@@ -155,7 +159,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         by_cluster: bool = False,
         level: float = 0.95,
         adjust: str | None = "bh",
-        monte_carlo: bool = False,
+        monte_carlo: bool | None = None,
     ) -> Any:
         """Return the scores as a :class:`pandas.DataFrame`, most important first.
 
@@ -167,8 +171,9 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             Coverage of the intervals.
         adjust : {None, "bh", "by", "holm", "bonferroni"}, default="bh"
             Correction behind the column ``p_adjusted``.
-        monte_carlo : bool, default=False
-            Intervals and p-values that include the Monte-Carlo error, as in :meth:`confidence_interval`.
+        monte_carlo : bool, default=None
+            Intervals and p-values that include the Monte-Carlo error, as in :meth:`confidence_interval`; None
+            includes it wherever it is known, since they are far too small without it when minipatches are few.
 
         Returns
         -------
@@ -205,8 +210,10 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         return frame.iloc[order].reset_index(drop=True)
 
     def _error_columns(
-        self, level: float, adjust: str | None, monte_carlo: bool, *, by_cluster: bool
+        self, level: float, adjust: str | None, monte_carlo: bool | None, *, by_cluster: bool
     ) -> dict[str, Any]:
+        if monte_carlo is None:
+            monte_carlo = self._knows_monte_carlo(by_cluster)
         kind: dict[str, Any] = {"by_cluster": by_cluster, "monte_carlo": monte_carlo}
         bounds = self.confidence_interval(level, **kind).reshape(-1, 2)
         return {
@@ -226,7 +233,8 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             With the observations and variables that were fitted, in their order. Changed in place.
         key_added : str, default="loco"
             Prefix of everything written: ``var[f"{key}_score"]``, ``_se``, ``_mc_se``, ``_pval``,
-            ``_pval_adj`` (Benjamini-Hochberg) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores;
+            ``_pval_adj`` (Benjamini-Hochberg; with the Monte-Carlo error where it is known) and ``_rank``;
+            ``varm[key]`` (M, K), the clusters' scores;
             ``obs[key]``, the consensus labels; and ``uns[key]`` with the parameters and the classes.
 
         Returns
@@ -259,8 +267,9 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         adata.var[f"{key_added}_rank"] = self.ranking_
         if "standard_errors_" in vars(self):
             adata.var[f"{key_added}_se"] = self.standard_errors_
-            adata.var[f"{key_added}_pval"] = self.pvalues()
-            adata.var[f"{key_added}_pval_adj"] = self.pvalues("bh")
+            known = self._knows_monte_carlo(by_cluster=False)
+            adata.var[f"{key_added}_pval"] = self.pvalues(monte_carlo=known)
+            adata.var[f"{key_added}_pval_adj"] = self.pvalues("bh", monte_carlo=known)
             adata.varm[key_added] = np.ascontiguousarray(self.cluster_importances_.T)
         if "labels_" in vars(self):
             pandas = import_extra("pandas", "pandas", "to_anndata")
@@ -297,13 +306,22 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         check_is_fitted(self)
         values = np.nan_to_num(self.sample_importances_)
         shap = import_extra("shap", "shap", "to_shap")
-        data = None if X is None else np.asarray(X)
+        data = None if X is None else self._same_data(X)
         return shap.Explanation(
             values=values,
             base_values=np.full(len(values), self.loo_error_),
             data=data,
             feature_names=[str(name) for name in self._names()],
         )
+
+    def _same_data(self, X: Any) -> NDArray[Any]:
+        """Check that data are those that were fitted, as far as names and shape tell."""
+        X = validate_data(self, X, accept_sparse="csr", ensure_all_finite=False, reset=False)
+        if X.shape[0] != len(self.sample_importances_):
+            raise ValueError(
+                f"X has {X.shape[0]} observations, but {len(self.sample_importances_)} were fitted: pass the same"
+            )
+        return np.asarray(cast(Any, X).toarray() if issparse(X) else X)
 
     # ------------------------------------------------------------------ selection
 

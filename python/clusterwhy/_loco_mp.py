@@ -41,6 +41,8 @@ from clusterwhy._votes import MAX_CLASSES, Ensemble
 
 # A set of features is only scored when at least so many minipatches hold none of it.
 MIN_ELIGIBLE = 5
+# Below this agreement of consensus and reference a fit warns that it explains something else.
+MIN_AGREEMENT = 0.8
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def fit_ensemble(
         raise ValueError(f"at most {MAX_CLASSES} reference labels are possible, got {len(classes)}")
     aligned, counts = align_and_count(parts, patches, codes, len(classes), settings.threads)
     consensus = _core.majority(counts, codes)
+    warn_lost_clusters(consensus, codes, classes)
     if not (aligned >= 0).any():
         raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
     if native is None:
@@ -114,6 +117,29 @@ def fit_ensemble(
     holds = patches.masks()[1]
     ensemble = Ensemble(votes, voters, holds, patches._n_active, len(classes), patches.n_rows / patches.n_samples)
     return FittedEnsemble(ensemble, codes, consensus, agreement(consensus, counts), classes, choice)
+
+
+def warn_lost_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any]) -> None:
+    """Warn when the minipatches do not find the clusters that they were aligned to."""
+    lost = classes[~np.isin(np.arange(len(classes)), consensus)]
+    known = reference >= 0
+    share = (consensus == reference)[known].mean()
+    if len(lost) == 0 and share >= MIN_AGREEMENT:
+        return
+    parts = []
+    if len(lost):
+        shown = ", ".join(map(repr, lost[:5].tolist())) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+        parts.append(f"no observation keeps the label {shown} in the consensus, so that its scores are NaN")
+    if share < MIN_AGREEMENT:
+        parts.append(f"the consensus agrees with the reference for {100 * share:.0f}% of the observations only")
+    warnings.warn(
+        f"the clusters of the minipatches are not quite those of the reference: {'; '.join(parts)}. The scores "
+        "explain the consensus (labels_). Check that the clusterer's parameters suit minipatches (distances shrink with the "
+        "number of features, so eps, bandwidths and thresholds must too), or use larger ones (max_samples, "
+        "max_features).",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 def agreement(consensus: NDArray[np.int32], counts: NDArray[np.uint32]) -> NDArray[np.float64]:
@@ -285,7 +311,9 @@ class LOCOMP(MinipatchMixin):
     reference : {"full", "overlap"} or array-like of shape (N,), default="full"
         The labels that minipatches are aligned to: those of `clusterer` on all the data; built from the
         minipatches' overlaps alone, where clustering all the data costs too much; or labels to explain
-        (integers with -1 for noise, or strings). No N x N matrix is ever made here.
+        (integers with -1 for noise, or strings). Minipatches are clustered all the same, and the labels name their
+        clusters: what is explained is the consensus, and a warning says when it is not much like the labels. No
+        N x N matrix is ever made here.
     engine : {"auto", "native", "sklearn"}, default="auto"
         Where minipatches run: in Rust where Rust reproduces the estimators, else through the estimators
         themselves. ``engine_`` says which ran and why.
@@ -315,8 +343,8 @@ class LOCOMP(MinipatchMixin):
         ``sd / sqrt(N)`` plus the variance barrier ``variance_barrier * Dhat * log(N) * n / N``, where ``sd``
         (divisor N - 1) and N are over the observations averaged and ``Dhat`` is the root mean squared
         distance between the votes of up to ten disjoint pairs of minipatches.
-    monte_carlo_errors_ : ndarray of shape (M,)
-        Standard deviation of the score over other draws of as many minipatches.
+    monte_carlo_errors_, cluster_monte_carlo_errors_ : ndarray of shape (M,), (K, M)
+        Standard deviation of the scores over other draws of as many minipatches.
     labels_, reference_labels_ : ndarray of shape (N,)
         Consensus and reference labels.
     label_stability_ : ndarray of shape (N,)

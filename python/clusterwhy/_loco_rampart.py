@@ -39,6 +39,7 @@ SCORES = (
     "standard_errors_",
     "cluster_importances_",
     "cluster_standard_errors_",
+    "cluster_monte_carlo_errors_",
     "sample_importances_",
     "_spreads",
 )
@@ -76,7 +77,7 @@ class LOCORampart(MinipatchMixin):
         All features, 1 is best: the survivors by their last score, then by the round that dropped them and
         their score in it.
     feature_importances_, cluster_importances_, sample_importances_, standard_errors_,
-    cluster_standard_errors_, monte_carlo_errors_
+    cluster_standard_errors_, monte_carlo_errors_, cluster_monte_carlo_errors_
         As in :class:`LOCOMP`, each feature's from the last round that scored it. Scores of different rounds
         have different companions and are not on one scale; intervals and p-values are post-selection.
     rounds_ : list of dict

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clusterwhy import _core
 from clusterwhy._patches import pack_bits, unpack_bits
+from clusterwhy._validation import NOISE
 from clusterwhy._votes import Ensemble, LeaveOneOut
 
 POINTWISE = ("hinge", "margin", "brier", "log", "zero_one")
@@ -177,17 +178,28 @@ def monte_carlo_errors(
     the ensemble, any two of which share half their members: such scores differ as those of two whole ensembles
     do. (Deleting a few minipatches at a time, and scaling up, says twice too much where majorities jump: they
     jump as far for a small change as for a large one.) This costs eight times what the scores do.
+
+    Returns
+    -------
+    ndarray of shape (K + 1, M)
+        For the scores of each cluster and, in the last row, for those of all observations. The last row alone for
+        a loss of the whole set.
     """
+    groups = [np.where(labels == k, labels, NOISE) for k in range(ensemble.n_classes)] + [labels]
     if isinstance(loss, str) and loss != "ari":
-        errors = _core.monte_carlo_errors(ensemble, loo, labels, loss, threads)
-        if errors is not None:
-            return errors
-    found = [
-        raw_scores(part, part.leave_one_out(threads), labels, loss, threads).features
-        for part in (ensemble.without_patches(~half) for half in halves(ensemble.n_patches))
-    ]
+        errors = [_core.monte_carlo_errors(ensemble, loo, group, loss, threads) for group in groups]
+        if errors[-1] is not None:
+            return np.array(errors)
+    found = []
+    for half in halves(ensemble.n_patches):
+        part = ensemble.without_patches(~half)
+        raw = raw_scores(part, part.leave_one_out(threads), labels, loss, threads)
+        if raw.samples is None:
+            found.append(raw.features[None])
+        else:
+            found.append(_core.moments(raw.samples, labels, ensemble.n_classes, threads)[0])
     if not found:
-        return np.full(ensemble.n_features, np.nan)
+        return np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
     result: NDArray[np.float64] = np.std(found, axis=0, ddof=1)
     return result
 
@@ -269,23 +281,10 @@ def score_ensemble(
     ensemble = prepare(ensemble, loss)
     loo = ensemble.leave_one_out(threads)
     raw = raw_scores(ensemble, loo, labels, loss, threads)
-    return collect(ensemble, loo, labels, loss, raw, barrier=barrier, threads=threads)
-
-
-def collect(
-    ensemble: Ensemble,
-    loo: LeaveOneOut,
-    labels: NDArray[np.int32],
-    loss: Loss,
-    raw: RawScores,
-    *,
-    barrier: float,
-    threads: int,
-) -> dict[str, Any]:
-    """Put raw scores, their errors and the leave-one-out figures together."""
+    spread_of_draws = monte_carlo_errors(ensemble, loo, labels, loss, threads)
     out: dict[str, Any] = {
         "feature_importances_": raw.features,
-        "monte_carlo_errors_": monte_carlo_errors(ensemble, loo, labels, loss, threads),
+        "monte_carlo_errors_": spread_of_draws[-1],
         "loo_proba_": loo.proba,
     }
     if raw.samples is None:
@@ -302,5 +301,6 @@ def collect(
     out["sample_importances_"] = raw.samples
     out["standard_errors_"] = found["error"][-1]
     out["cluster_standard_errors_"] = found["error"][:-1]
+    out["cluster_monte_carlo_errors_"] = spread_of_draws[:-1]
     out["_spreads"] = found["spread"]
     return out

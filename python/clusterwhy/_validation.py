@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
@@ -125,7 +125,8 @@ def n_threads(n_jobs: int | None) -> int:
         raise TypeError(f"n_jobs must be None or an integer, got {n_jobs!r}")
     if n_jobs == 0:
         raise ValueError("n_jobs must not be 0: use 1 for one worker, -1 for one on every core")
-    return max(1, int(effective_n_jobs(n_jobs)))
+    # Threads far beyond the cores only cost their start; the results are the same bits.
+    return max(1, min(int(effective_n_jobs(n_jobs)), 4 * int(cpu_count())))
 
 
 def label_array(labels: Any, n_expected: int | None, what: str) -> NDArray[Any]:
@@ -219,6 +220,11 @@ def warn_one_cluster(classes: NDArray[Any], stacklevel: int) -> None:
 
 def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int) -> Any:
     """Return the data as a float32 or float64 array or CSR matrix, and set ``n_features_in_`` and names."""
+    if hasattr(X, "obs_names") and hasattr(X, "var_names"):
+        raise TypeError(
+            f"X must be a table of numbers, got {type(X).__name__}: pass adata.to_df() (or adata.X), and give the "
+            "fitted estimator's to_anndata the object itself"
+        )
     columns = getattr(X, "columns", None)
     if columns is not None:
         names, counts = np.unique(np.asarray(columns, dtype=object).astype(str), return_counts=True)

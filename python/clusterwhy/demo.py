@@ -47,11 +47,11 @@ def report(loco: LOCOMP, types: NDArray[Any]) -> str:
         "intervals and p-values include the Monte-Carlo error:",
         "",
     ]
-    frame = loco.to_frame(adjust="bh", monte_carlo=True).head(TOP)
+    frame = loco.to_frame().head(TOP)
     columns = ["feature", "importance", "ci_low", "ci_high", "monte_carlo_error", "p_value", "p_adjusted"]
     lines.append(frame[columns].to_string(index=False, float_format="{:.2e}".format))
-    lines += ["", f"Top {TOP_BY_CLUSTER} genes of each cluster; intervals and p-values are given the minipatches:"]
-    by_cluster = loco.to_frame(by_cluster=True, adjust="bh")
+    lines += ["", f"Top {TOP_BY_CLUSTER} genes of each cluster:"]
+    by_cluster = loco.to_frame(by_cluster=True)
     for label in loco.classes_:
         members = loco.labels_ == label
         if not members.any():

@@ -85,13 +85,13 @@ pub fn monte_carlo_errors(
     // The slopes, weighted so that q_b is a plain sum; and the constant part, slope . H.
     let mut slopes = vec![0.0; n * k];
     let mut at_mean = vec![0.0; n];
-    let scored = (0..n).filter(|&i| labels[i] >= 0 && loo.counts[i] > 0).count() as f64;
-    for i in (0..n).filter(|&i| labels[i] >= 0 && loo.counts[i] > 0) {
+    let scored: Vec<usize> = (0..n).filter(|&i| labels[i] >= 0 && loo.counts[i] > 0).collect();
+    for &i in &scored {
         let slope = &mut slopes[i * k..(i + 1) * k];
         let count = f64::from(loo.counts[i]);
         let p: Vec<f64> = loo.totals[i * k..(i + 1) * k].iter().map(|sum| sum / count).collect();
         loss.gradient(labels[i] as usize, &p, slope)?;
-        slope.iter_mut().for_each(|s| *s *= used.len() as f64 / count / scored);
+        slope.iter_mut().for_each(|s| *s *= used.len() as f64 / count / scored.len() as f64);
         at_mean[i] = slope.iter().zip(&p).map(|(s, p)| s * p).sum();
     }
     let mut influence = vec![0.0; patches];
@@ -104,7 +104,7 @@ pub fn monte_carlo_errors(
         |(), block, part| {
             for (offset, q) in part.iter_mut().enumerate() {
                 let b = block * BLOCK + offset;
-                for i in (0..n).filter(|&i| ensemble.voters.contains(b, i)) {
+                for &i in scored.iter().filter(|&&i| ensemble.voters.contains(b, i)) {
                     ensemble.vote(b, i, |class, p| *q += slopes[i * k + class] * p);
                     *q -= at_mean[i];
                 }

@@ -37,7 +37,8 @@ pub fn for_each_chunk<T: Send, S>(
     task: impl Fn(&mut S, usize, &mut [T]) + Sync,
 ) {
     let chunk = chunk.max(1);
-    let threads = workers.threads;
+    // More threads than chunks would only be started and ended.
+    let threads = workers.threads.min(out.len().div_ceil(chunk));
     let task = |state: &mut S, index, part: &mut [T]| {
         if !workers.stop.load(Ordering::Relaxed) {
             task(state, index, part);
