@@ -134,8 +134,8 @@ def warn_lost_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32
         parts.append(f"the consensus agrees with the reference for {100 * share:.0f}% of the observations only")
     warnings.warn(
         f"the clusters of the minipatches are not quite those of the reference: {'; '.join(parts)}. The scores "
-        "explain the consensus (labels_). Check that the clusterer's parameters suit minipatches (distances shrink with the "
-        "number of features, so eps, bandwidths and thresholds must too), or use larger ones (max_samples, "
+        "explain the consensus (labels_). Check that the clusterer's parameters suit minipatches (distances shrink "
+        "with the number of features, so eps, bandwidths and thresholds must too), or use larger ones (max_samples, "
         "max_features).",
         UserWarning,
         stacklevel=5,
