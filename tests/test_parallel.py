@@ -347,10 +347,10 @@ elif stage == "score":
 
     def votes(*arguments, **workers):
         begin()
-        return np.broadcast_to(proba, (400, *proba.shape)).copy(), np.full((400, 47), 2**64 - 1, dtype=np.uint64)
+        return np.broadcast_to(proba, (1200, *proba.shape)).copy(), np.full((1200, 47), 2**64 - 1, dtype=np.uint64)
 
     _loco_mp.classify_patches = votes
-    model = LOCOMP(Slow(), GaussianNB(), reference=z, n_patches=400, max_samples=30, max_features=1500, **workers)
+    model = LOCOMP(Slow(), GaussianNB(), reference=z, n_patches=1200, max_samples=30, max_features=1500, **workers)
 try:
     model.fit(X)
 except KeyboardInterrupt:
