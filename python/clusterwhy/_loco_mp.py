@@ -14,7 +14,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
-from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
+from clusterwhy._engine import ENGINES, EngineChoice, choose_engine, native_data
 from clusterwhy._ensemble import Task, align_and_count, classify_patches, cluster_patches
 from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._importances import ImportanceMixin, resolve_selection
@@ -96,6 +96,8 @@ def fit_ensemble(
     if native is None:
         parts = cluster_patches(X, task, **workers)
     else:
+        # Once for both passes, which would each copy data in another order than C.
+        X = native_data(X)
         parts = cluster_natively(X, patches, native[0], **threads)
     if reference is None:
         labels = np.concatenate(list(parts))
