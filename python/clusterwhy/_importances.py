@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +15,43 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
 from clusterwhy._validation import check_proportion
 
-_NEED_SAMPLES = (
-    "cluster_monte_carlo_errors_",
+# Scores that not every method, and not every loss, can define.
+_OPTIONAL = (
     "cluster_importances_",
     "sample_importances_",
     "standard_errors_",
     "cluster_standard_errors_",
+    "monte_carlo_errors_",
+    "cluster_monte_carlo_errors_",
+    "loo_error_",
+    "loo_proba_",
 )
 
 
 class UndefinedScoreError(ValueError, AttributeError):
-    """A score was asked for that the fitted loss cannot have."""
+    """A score was asked for that the fitted method, or its loss, cannot have."""
 
 
 class ImportanceMixin(SelectorMixin, BaseEstimator):
-    """Questions asked of fitted importances; the methods under :doc:`the estimators <api>` share them."""
+    """Questions asked of fitted importances: intervals, p-values, tables, selection.
+
+    A method sets ``feature_importances_`` and ``ranking_``, and of the other scores those that it can define.
+    """
+
+    # Whether 0 is what an unimportant feature scores, so that a p-value against it says something.
+    _null_is_zero: ClassVar[bool] = False
 
     def __getattr__(self, name: str) -> Any:
-        if name in _NEED_SAMPLES and "feature_importances_" in vars(self):
-            raise UndefinedScoreError(
-                f"{name} is not defined for loss={self.loss!r}: it is one figure for the whole set, not a "
-                "mean over observations. Use loss='hinge', 'margin', 'brier', 'log' or 'zero_one'."
-            )
+        if name in _OPTIONAL and "feature_importances_" in vars(self):
+            raise UndefinedScoreError(f"{name} is not defined for {self._why_undefined(name)}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _why_undefined(self, name: str) -> str:
+        """Say for what a score is not defined, and what has it."""
+        return f"{type(self).__name__}, which has no such score; the LOCO methods have it"
+
+    def _has(self, name: str) -> bool:
+        return name in vars(self)
 
     def _adopt(self, fitted: Any) -> None:
         """Take over the fitted state of a copy, in one step: a fit that fails leaves everything as it was."""
@@ -119,9 +133,15 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For `monte_carlo` where no Monte-Carlo error could be estimated.
+            For `monte_carlo` where no Monte-Carlo error could be estimated, and for methods whose scores are
+            not about 0 for an unimportant feature.
         """
         check_is_fitted(self)
+        if not self._null_is_zero:
+            raise UndefinedScoreError(
+                f"{type(self).__name__} has no p-values: its scores are not about 0 for a feature that does not "
+                "matter, so that a test against 0 says nothing; use confidence_interval, or a LOCO method"
+            )
         scores, errors = self._scores_and_errors(by_cluster, monte_carlo)
         spreads = self._spreads[:-1] if by_cluster else self._spreads[-1]
         return adjust_pvalues(one_sided_pvalues(scores, errors, spreads), adjust)
@@ -180,8 +200,8 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         pandas.DataFrame
             Columns ``feature``, ``importance``, ``standard_error``, ``ci_low``, ``ci_high``, ``p_value``,
             ``p_adjusted``, and ``monte_carlo_error`` and ``rank`` for the global scores or ``cluster`` for
-            the clusters'. A loss of the whole set (``"ari"``) has importances, Monte-Carlo errors and ranks
-            only.
+            the clusters'. What the method or its loss does not define is left out: a loss of the whole set
+            (``"ari"``) has importances, Monte-Carlo errors and ranks only.
 
         Raises
         ------
@@ -193,9 +213,9 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         names = self._names()
         if not by_cluster:
             columns: dict[str, Any] = {"feature": names, "importance": self.feature_importances_}
-            if "standard_errors_" in vars(self):
-                columns |= self._error_columns(level, adjust, monte_carlo, by_cluster=False)
-            columns["monte_carlo_error"] = self.monte_carlo_errors_
+            columns |= self._error_columns(level, adjust, monte_carlo, by_cluster=False)
+            if self._has("monte_carlo_errors_"):
+                columns["monte_carlo_error"] = self.monte_carlo_errors_
             columns["rank"] = self.ranking_
             return pandas.DataFrame(columns).sort_values("rank").reset_index(drop=True)
         k, m = self.cluster_importances_.shape
@@ -212,17 +232,21 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     def _error_columns(
         self, level: float, adjust: str | None, monte_carlo: bool | None, *, by_cluster: bool
     ) -> dict[str, Any]:
+        if not self._has("cluster_standard_errors_" if by_cluster else "standard_errors_"):
+            return {}
         if monte_carlo is None:
             monte_carlo = self._knows_monte_carlo(by_cluster)
         kind: dict[str, Any] = {"by_cluster": by_cluster, "monte_carlo": monte_carlo}
         bounds = self.confidence_interval(level, **kind).reshape(-1, 2)
-        return {
+        columns = {
             "standard_error": self._scores_and_errors(by_cluster)[1].ravel(),
             "ci_low": bounds[:, 0],
             "ci_high": bounds[:, 1],
-            "p_value": self.pvalues(**kind).ravel(),
-            "p_adjusted": self.pvalues(adjust, **kind).ravel(),
         }
+        if self._null_is_zero:
+            columns["p_value"] = self.pvalues(**kind).ravel()
+            columns["p_adjusted"] = self.pvalues(adjust, **kind).ravel()
+        return columns
 
     def to_anndata(self, adata: Any, key_added: str = "loco") -> Any:
         """Write the scores into an :class:`anndata.AnnData` whose variables are the features.
@@ -232,10 +256,10 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         adata : anndata.AnnData
             With the observations and variables that were fitted, in their order. Changed in place.
         key_added : str, default="loco"
-            Prefix of everything written: ``var[f"{key}_score"]``, ``_se``, ``_mc_se``, ``_pval``,
-            ``_pval_adj`` (Benjamini-Hochberg; with the Monte-Carlo error where it is known) and ``_rank``;
-            ``varm[key]`` (M, K), the clusters' scores;
-            ``obs[key]``, the consensus labels; and ``uns[key]`` with the parameters and the classes.
+            Prefix of everything written, as far as the method defines it: ``var[f"{key}_score"]``, ``_se``,
+            ``_mc_se``, ``_pval``, ``_pval_adj`` (Benjamini-Hochberg; with the Monte-Carlo error where it is
+            known) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores; ``obs[key]``, the labels; and
+            ``uns[key]`` with the parameters, the classes and the error.
 
         Returns
         -------
@@ -252,7 +276,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
                 f"adata has {adata.n_vars} variables, but {self.n_features_in_} features were fitted; "
                 "pass the object (or the subset) that X came from"
             )
-        if "labels_" in vars(self) and adata.n_obs != len(self.labels_):
+        if adata.n_obs != len(self.labels_):
             raise ValueError(
                 f"adata has {adata.n_obs} observations, but {len(self.labels_)} were fitted; pass the same ones"
             )
@@ -262,24 +286,27 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
                 "adata has the variables that were fitted, but in another order; "
                 "pass adata[:, model.feature_names_in_].copy()"
             )
+        pandas = import_extra("pandas", "pandas", "to_anndata")
         adata.var[f"{key_added}_score"] = self.feature_importances_
-        adata.var[f"{key_added}_mc_se"] = self.monte_carlo_errors_
         adata.var[f"{key_added}_rank"] = self.ranking_
-        if "standard_errors_" in vars(self):
+        if self._has("monte_carlo_errors_"):
+            adata.var[f"{key_added}_mc_se"] = self.monte_carlo_errors_
+        if self._has("standard_errors_"):
             adata.var[f"{key_added}_se"] = self.standard_errors_
-            known = self._knows_monte_carlo(by_cluster=False)
-            adata.var[f"{key_added}_pval"] = self.pvalues(monte_carlo=known)
-            adata.var[f"{key_added}_pval_adj"] = self.pvalues("bh", monte_carlo=known)
+            if self._null_is_zero:
+                known = self._knows_monte_carlo(by_cluster=False)
+                adata.var[f"{key_added}_pval"] = self.pvalues(monte_carlo=known)
+                adata.var[f"{key_added}_pval_adj"] = self.pvalues("bh", monte_carlo=known)
+        if self._has("cluster_importances_"):
             adata.varm[key_added] = np.ascontiguousarray(self.cluster_importances_.T)
-        if "labels_" in vars(self):
-            pandas = import_extra("pandas", "pandas", "to_anndata")
-            adata.obs[key_added] = pandas.Categorical(np.asarray(self.labels_).astype(str))
+        adata.obs[key_added] = pandas.Categorical(np.asarray(self.labels_).astype(str))
         adata.uns[key_added] = {
             "method": type(self).__name__,
             "params": {name: str(value) for name, value in self.get_params(deep=False).items()},
             "classes": np.asarray(self.classes_).astype(str),
-            "loo_error": float(self.loo_error_),
         }
+        if self._has("loo_error_"):
+            adata.uns[key_added]["loo_error"] = float(self.loo_error_)
         return adata
 
     def to_shap(self, X: Any = None) -> Any:
@@ -309,7 +336,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         data = None if X is None else self._same_data(X)
         return shap.Explanation(
             values=values,
-            base_values=np.full(len(values), self.loo_error_),
+            base_values=np.full(len(values), self.loo_error_ if self._has("loo_error_") else 0.0),
             data=data,
             feature_names=[str(name) for name in self._names()],
         )

@@ -17,8 +17,9 @@ from clusterwhy import _core
 from clusterwhy._engine import ENGINES, EngineChoice, choose_engine, native_data
 from clusterwhy._ensemble import Task, align_and_count, classify_patches, cluster_patches
 from clusterwhy._fitting import check_classifier, check_clusterer
-from clusterwhy._importances import ImportanceMixin, resolve_selection
+from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
+from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import classify_natively, cluster_natively
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._recognise import NativeMethod
@@ -153,7 +154,7 @@ def agreement(consensus: NDArray[np.int32], counts: NDArray[np.uint32]) -> NDArr
     return share
 
 
-class MinipatchMixin(ImportanceMixin):
+class MinipatchMixin(LOCOMixin):
     """Checks and questions that LOCO-MP and RAMPART share."""
 
     def __sklearn_tags__(self) -> Tags:

@@ -23,8 +23,9 @@ from clusterwhy._fitting import (
     take,
     train,
 )
-from clusterwhy._importances import ImportanceMixin, resolve_selection
+from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
+from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse, default_clusterer
 from clusterwhy._parallel import run_blocks
 from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
@@ -110,7 +111,7 @@ def predict_without(
     return out
 
 
-class LOCOSplit(ImportanceMixin):
+class LOCOSplit(LOCOMixin):
     """Feature importance for any clustering, by leaving one covariate out of a classifier across a split.
 
     The data are split; each part is clustered on its own; a classifier learns the clusters of the training
