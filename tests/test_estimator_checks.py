@@ -12,6 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
+from clusterwhy.comparators import PrototypeImportance
 
 # Few minipatches: the checks fit dozens of times, and are about the contract and not about the scores.
 ESTIMATORS = {
@@ -21,6 +22,7 @@ ESTIMATORS = {
     ),
     "LOCORampart": LOCORampart(n_patches=12, max_samples=0.5, max_features=0.5, random_state=0),
     "LOCOSplit": LOCOSplit(classifier=DecisionTreeClassifier(), random_state=0),
+    "PrototypeImportance": PrototypeImportance(),
 }
 
 # What the checks cannot help but provoke: so few minipatches leave some features out of every one.

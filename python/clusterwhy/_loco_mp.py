@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import AgglomerativeClustering
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -23,7 +22,7 @@ from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import classify_natively, cluster_natively
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._recognise import NativeMethod
-from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
+from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
 from clusterwhy._validation import (
     check_count,
@@ -486,17 +485,6 @@ class LOCOMP(MinipatchMixin):
         self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)
-
-
-def default_clusterer(reference: Any) -> Any:
-    """Ward clustering into as many clusters as there are labels to explain, or 2."""
-    n_clusters = 2
-    if not isinstance(reference, str):
-        labels = np.asarray(reference)
-        if labels.ndim == 1 and labels.size:
-            _, classes = encode_reference(labels, len(labels))
-            n_clusters = len(classes)
-    return AgglomerativeClustering(n_clusters=n_clusters)
 
 
 def accept_nan(clusterer: Any, classifier: Any) -> bool:

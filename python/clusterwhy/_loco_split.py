@@ -26,9 +26,9 @@ from clusterwhy._fitting import (
 from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
-from clusterwhy._loco_mp import accept_nan, accept_sparse, default_clusterer
+from clusterwhy._loco_mp import accept_nan, accept_sparse
 from clusterwhy._parallel import run_blocks
-from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
+from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import Loss, call_loss, check_loss, check_same_form, standard_errors, uses_hard_votes
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (

@@ -1,4 +1,4 @@
-"""The reference labels that minipatches are aligned to, in their three forms."""
+"""The labels that are explained: those of all the data, of overlapping parts, or the user's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import AgglomerativeClustering
 
 from clusterwhy import _core
 from clusterwhy._fitting import REFERENCE_STREAM, cluster, fresh
@@ -19,6 +20,17 @@ def check_reference(reference: Any) -> None:
     named = isinstance(reference, str)
     if reference is None or (named and reference not in ("full", "overlap")):
         raise ValueError(f"reference must be 'full', 'overlap' or an array of labels to explain, got {reference!r}")
+
+
+def default_clusterer(reference: Any) -> Any:
+    """Ward clustering into as many clusters as there are labels to explain, or 2."""
+    n_clusters = 2
+    if not isinstance(reference, str):
+        labels = np.asarray(reference)
+        if labels.ndim == 1 and labels.size:
+            _, classes = encode_reference(labels, len(labels))
+            n_clusters = len(classes)
+    return AgglomerativeClustering(n_clusters=n_clusters)
 
 
 def reference_from_all_data(

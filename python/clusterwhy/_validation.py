@@ -218,7 +218,7 @@ def warn_one_cluster(classes: NDArray[Any], stacklevel: int) -> None:
         )
 
 
-def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int) -> Any:
+def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int, accept_sparse: bool = True) -> Any:
     """Return the data as a float32 or float64 array or CSR matrix, and set ``n_features_in_`` and names."""
     if hasattr(X, "obs_names") and hasattr(X, "var_names"):
         raise TypeError(
@@ -238,7 +238,7 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int) -> Any:
         X = validate_data(
             estimator,
             X,
-            accept_sparse="csr",
+            accept_sparse="csr" if accept_sparse else False,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan" if allow_nan else True,
             ensure_min_samples=minimum,
