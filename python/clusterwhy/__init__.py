@@ -2,8 +2,8 @@
 
 Start with :class:`LOCOMP`; :class:`LOCORampart` finds the top few of very many features, :class:`LOCOSplit` suits few
 features. The four functions are the kernels behind them, for toolkits that bring their own ensemble.
-:mod:`clusterwhy.native` has the methods that run in Rust as estimators of their own, :mod:`clusterwhy.comparators` the
-other methods of the field, :mod:`clusterwhy.datasets` simulators with known signal features, and
+:mod:`clusterwhy.native` has the methods that run in Rust as estimators of their own, :mod:`clusterwhy.comparators`
+the other methods of the field, :mod:`clusterwhy.datasets` simulators with known signal features, and
 :mod:`clusterwhy.metrics` measures of an explanation.
 """
 

@@ -1,7 +1,7 @@
 """The other methods that say which features drive a clustering, with the attributes of the LOCO estimators.
 
-To compare with, or to use where their question is yours. They explain one clustering of all the data, so that what they find
-includes what the clusterer found in noise; what each of them can define, it defines under the same name.
+To compare with, or to use where their question is yours. They explain one clustering of all the data, so that what
+they find includes what the clusterer found in noise. What each of them can define, it defines under the same name.
 """
 
 from clusterwhy.comparators._prototype import PrototypeImportance
