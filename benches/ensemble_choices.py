@@ -1,7 +1,7 @@
 """Which classifier, minipatch sizes and loss find the most signal in a given time?
 
 Every choice gets the same CPU seconds: a short run measures what a minipatch costs, and the budget decides how many
-there are. Each ensemble is then scored by every loss, which costs next to nothing. In the simulated settings a choice is
+there are. Each ensemble is then scored by every loss, which costs next to nothing. In simulated settings a choice is
 judged by its top-10 hits and by how far the signal features lie above the noise features (difference of means, in
 standard deviations of the noise). On the cells, where nobody knows the signal, it is judged by the correlation of the
 scores of two seeds.
