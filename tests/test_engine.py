@@ -21,6 +21,7 @@ from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 import clusterwhy as cw
 from clusterwhy import _core, native
 from clusterwhy._engine import EngineChoice, choose_engine
+from clusterwhy.datasets import GammaMixture
 
 X = np.random.default_rng(0).normal(size=(60, 12))
 X[:30, :3] += 4
@@ -48,6 +49,7 @@ NATIVE_CLUSTERERS = [
     SpectralClustering(3, gamma=0.1),
     SpectralClustering(3, affinity="nearest_neighbors", n_neighbors=4, eigen_solver="arpack", n_components=2),
     native.Ward(3),
+    GammaMixture(3, n_init=2, max_iter=5),
     native.Linkage(3, linkage="single"),
     native.KMeans(3),
     native.Spectral(3, affinity="nearest_neighbors", n_neighbors=4),
@@ -283,6 +285,7 @@ COMMON = """
     import numpy as np
     import clusterwhy as cw
     from clusterwhy import native
+from clusterwhy.datasets import GammaMixture
     from clusterwhy._native_ensemble import classify_natively, cluster_natively
     from clusterwhy._recognise import recognise_classifier, recognise_clusterer
 """

@@ -24,7 +24,7 @@ from clusterwhy._native_ensemble import classify_natively, cluster_natively
 from clusterwhy._recognise import recognise_classifier, recognise_clusterer
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._votes import one_hot
-from clusterwhy.datasets import load_cells
+from clusterwhy.datasets import GammaMixture, load_cells, make_gamma_mixture
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +220,18 @@ TREES = [
     (native.RandomForest, RandomForestClassifier, {"n_estimators": 10, "bootstrap": False, "criterion": "entropy"}),
     (native.ExtraTrees, ExtraTreesClassifier, {"n_estimators": 10}),
 ]
+
+
+@pytest.mark.parametrize("shift", [0.0, -30.0])
+def test_gamma_mixtures_reach_the_same_clusters(shift):
+    # Groups so far apart that every start of k-means is the same one, from which EM is deterministic.
+    X, _, _ = make_gamma_mixture(240, 3, n_noise=6, separation=6.0, random_state=0)
+    X += shift
+    patches = cw.minipatches(*X.shape, 25, 90, 9, seed=2)
+    clusterer = GammaMixture(3, n_init=4, max_iter=40)
+    found = [adjusted_rand_score(*pair) for pair in zip(*both_clusterings(X, patches, clusterer), strict=True)]
+    assert min(found) > 0.9, found
+    assert np.mean(np.array(found) == 1) >= 0.8, found
 
 
 @pytest.mark.parametrize(("ours", "theirs", "options"), TREES, ids=lambda value: getattr(value, "__name__", value))

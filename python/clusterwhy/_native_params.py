@@ -65,6 +65,17 @@ def read_agglomerative(ward: Any) -> NativeMethod:
     return NativeMethod("agglomerative", {"n_clusters": _count(ward, "n_clusters"), "linkage": linkage})
 
 
+def read_gamma_mixture(mixture: Any) -> NativeMethod:
+    """Read a mixture of gamma distributions."""
+    params = {
+        "n_components": _count(mixture, "n_components"),
+        "max_iter": _count(mixture, "max_iter"),
+        "tol": _number(mixture, "tol"),
+        "n_init": _count(mixture, "n_init"),
+    }
+    return NativeMethod("gamma_mixture", params)
+
+
 def read_kmeans(kmeans: Any) -> NativeMethod:
     """Read k-means."""
     # An init that is an array or a callable is not compared: only the names are native.

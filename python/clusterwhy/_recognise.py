@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 from clusterwhy import _native_params as params
 from clusterwhy import native
 from clusterwhy._native_params import NativeMethod, NotNativeError
+from clusterwhy.datasets import GammaMixture
 
 __all__ = [
     "CLASSIFIERS",
@@ -48,6 +49,7 @@ def _recognise(estimator: Any, table: dict[type, Callable[..., NativeMethod]], *
 
 CLUSTERERS: dict[type, Callable[..., NativeMethod]] = {
     AgglomerativeClustering: params.read_agglomerative,
+    GammaMixture: params.read_gamma_mixture,
     KMeans: params.read_kmeans,
     SpectralClustering: params.read_spectral,
     native.KMeans: params.read_kmeans,

@@ -31,6 +31,7 @@ use crate::loss::Loss;
 use crate::native::centroid::{Metric, NearestCentroid};
 use crate::native::engine::{self, Run, RunVotes};
 use crate::native::forest::{Forest, ForestParameters};
+use crate::native::gamma_mixture::GammaMixture;
 use crate::native::kmeans::{Init, KMeans, KMeansFit};
 use crate::native::linkage::{Agglomerative, Linkage};
 use crate::native::neighbors::{KNeighbors, Weights};
@@ -568,7 +569,7 @@ fn unknown(what: &'static str, got: &str, expected: &str) -> PyErr {
 }
 
 fn clusterer(method: &str, params: &Bound<'_, PyDict>) -> PyResult<Box<dyn Clusterer + Send>> {
-    let n_clusters = param(params, "n_clusters")?;
+    let n_clusters = || param(params, "n_clusters");
     Ok(match method {
         "agglomerative" => {
             let linkage = match param::<String>(params, "linkage")?.as_str() {
@@ -578,8 +579,14 @@ fn clusterer(method: &str, params: &Bound<'_, PyDict>) -> PyResult<Box<dyn Clust
                 "single" => Linkage::Single,
                 other => return Err(unknown("linkage", other, "ward, complete, average or single")),
             };
-            Box::new(Agglomerative { n_clusters, linkage })
+            Box::new(Agglomerative { n_clusters: n_clusters()?, linkage })
         }
+        "gamma_mixture" => Box::new(GammaMixture {
+            n_components: param(params, "n_components")?,
+            max_iter: param(params, "max_iter")?,
+            tol: param(params, "tol")?,
+            n_init: param(params, "n_init")?,
+        }),
         "kmeans" => Box::new(kmeans(params)?),
         "spectral" => {
             let affinity = match param::<String>(params, "affinity")?.as_str() {
@@ -590,9 +597,11 @@ fn clusterer(method: &str, params: &Bound<'_, PyDict>) -> PyResult<Box<dyn Clust
                 other => return Err(unknown("affinity", other, "nearest_neighbors or rbf")),
             };
             let (n_components, n_init) = (param(params, "n_components")?, param(params, "n_init")?);
-            Box::new(Spectral { n_clusters, affinity, n_components, n_init })
+            Box::new(Spectral { n_clusters: n_clusters()?, affinity, n_components, n_init })
         }
-        other => return Err(unknown("the method", other, "agglomerative, kmeans or spectral")),
+        other => {
+            return Err(unknown("the method", other, "agglomerative, gamma_mixture, kmeans or spectral"));
+        }
     })
 }
 

@@ -7,6 +7,7 @@ pub mod centroid;
 pub mod distance;
 pub mod engine;
 pub mod forest;
+pub mod gamma_mixture;
 pub mod kmeans;
 mod lanes;
 pub mod linkage;
