@@ -20,6 +20,8 @@ AUTO_EXACT = 14
 MAX_EXACT = 20
 # Bytes of distances that the kernel method holds at a time.
 KERNEL_BYTES = 2**26
+# Eigenvalues of the least squares below this share of the largest are 0.
+RANK = 1e-10
 
 
 class FuzzyCMeansSHAP(ComparatorMixin):
@@ -180,8 +182,10 @@ class FuzzyCMeansSHAP(ComparatorMixin):
         X = np.ascontiguousarray(X, dtype=np.float64)
         baseline = self._read_baseline(X)
         centers = cluster_centers(X, codes, self.classes_, fitted)
-        at_baseline = squared_distances(baseline[None], centers)
-        if not (np.isfinite(squared_distances(X, centers)).all() and np.isfinite(at_baseline).all()):
+        with np.errstate(over="ignore"):
+            at_baseline = squared_distances(baseline[None], centers)
+            finite = np.isfinite(squared_distances(X, centers)).all() and np.isfinite(at_baseline).all()
+        if not finite:
             raise ValueError("squared distances to the centres overflow; scale the features of X, or its baseline")
         spreads = None
         if method == "kernel":
@@ -281,7 +285,8 @@ def kernel_shapley(
     sets = coalitions.astype(np.float64)
     fractions = sets.mean(axis=1)
     design = sets - fractions[:, None]
-    solve = pinvh(design.T @ (weights[:, None] * design)) @ (design.T * weights)
+    # The direction in which all features move together has no eigenvalue but rounding.
+    solve = pinvh(design.T @ (weights[:, None] * design), rtol=RANK) @ (design.T * weights)
     absent = np.square(baseline - centers)
     start = absent.sum(axis=1)
     out = np.full(X.shape, np.nan)
