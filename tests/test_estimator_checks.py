@@ -12,7 +12,13 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
-from clusterwhy.comparators import PrototypeImportance
+from clusterwhy.comparators import (
+    FuzzyCMeansSHAP,
+    PermutationImportance,
+    PrototypeImportance,
+    SilhouetteLOCO,
+    StabilityLOCO,
+)
 
 # Few minipatches: the checks fit dozens of times, and are about the contract and not about the scores.
 ESTIMATORS = {
@@ -22,7 +28,12 @@ ESTIMATORS = {
     ),
     "LOCORampart": LOCORampart(n_patches=12, max_samples=0.5, max_features=0.5, random_state=0),
     "LOCOSplit": LOCOSplit(classifier=DecisionTreeClassifier(), random_state=0),
+    "FuzzyCMeansSHAP": FuzzyCMeansSHAP(random_state=0),
+    "PermutationImportance": PermutationImportance(KMeans(2, n_init=1), n_repeats=2, random_state=0),
+    "PermutationImportance-classifier": PermutationImportance(n_repeats=2, random_state=0),
     "PrototypeImportance": PrototypeImportance(),
+    "SilhouetteLOCO": SilhouetteLOCO(),
+    "StabilityLOCO": StabilityLOCO(n_pairs=2, random_state=0),
 }
 
 # What the checks cannot help but provoke: so few minipatches leave some features out of every one.

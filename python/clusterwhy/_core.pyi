@@ -12,6 +12,7 @@ __all__ = [
     "ari_scores",
     "count_votes",
     "estimator_seeds",
+    "exact_shapley",
     "leave_one_out",
     "losses",
     "majority",
@@ -27,6 +28,8 @@ __all__ = [
     "native_grow",
     "overlap_reference",
     "pair_differences",
+    "permutation_shapley",
+    "permutations",
     "probabilities",
     "sample_scores",
     "simd_level",
@@ -176,4 +179,23 @@ def native_compare(
     method: str,
     params: dict[str, Any],
 ) -> NDArray[np.float64]: ...
+def permutations(size: int, count: int, seed: int, start: int, stop: int) -> NDArray[np.int64]: ...
+def exact_shapley(
+    x: NDArray[np.float64],
+    centers: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+    own: NDArray[np.int32],
+    power: float,
+    threads: int,
+) -> NDArray[np.float64]: ...
+def permutation_shapley(
+    x: NDArray[np.float64],
+    centers: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+    own: NDArray[np.int32],
+    power: float,
+    orders: int,
+    seed: int,
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...

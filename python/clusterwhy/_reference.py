@@ -40,11 +40,18 @@ def reference_from_all_data(
 
     Returns codes (N,) and the label values that they stand for.
     """
+    return fit_all_data(clusterer, X, seed, stream)[1:]
+
+
+def fit_all_data(
+    clusterer: Any, X: Any, seed: int, stream: int = REFERENCE_STREAM
+) -> tuple[Any, NDArray[np.int32], NDArray[Any]]:
+    """Return the fitted copy of the clusterer besides what :func:`reference_from_all_data` returns."""
     copy = fresh(clusterer, seed, stream, keep_given=True)
     advice = "if all the data cannot be clustered at once, use reference='overlap' or pass labels"
     with single_threaded_libraries():
         labels = cluster(copy, X, "all the data, for the reference", advice)
-    return encode_reference(labels, len(labels))
+    return copy, *encode_reference(labels, len(labels))
 
 
 def reference_from_overlaps(

@@ -33,6 +33,7 @@
 //! - train and predict: [`native`] again
 //! - aggregate: [`votes`], [`aggregate`] (soft and hard votes), [`loss`], [`ari`]
 //! - score: [`summary`] (means and deviations), [`inference`] (how far they can be trusted)
+//! - compare: [`shapley`] (another method's importances)
 //! - machinery: [`simd`] (instruction sets), [`parallel`] (threads), [`error`]; `python` is the only file that knows
 //!   Python.
 //!
@@ -61,5 +62,6 @@ pub mod parallel;
 mod python;
 pub mod rng;
 pub mod sampling;
+pub mod shapley;
 pub mod summary;
 pub mod votes;

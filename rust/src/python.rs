@@ -41,6 +41,7 @@ use crate::native::{Classifier, Clusterer, Matrix, Task, Values, presorted};
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
+use crate::shapley::Memberships;
 use crate::votes::{Ensemble, LeaveOneOut, Votes};
 use crate::{aggregate, align, ari, consensus, inference, overlap, parallel, simd, summary};
 
@@ -1028,6 +1029,68 @@ fn native_compare<'py>(
     Ok(matrix(queries.rows, n_classes, proba).into_pyarray(py))
 }
 
+/// Uniform orders of `0..size`, int64 (stop - start, count, size): `count` from each of the streams `start..stop`.
+#[pyfunction]
+fn permutations<'py>(
+    py: Python<'py>,
+    size: usize,
+    count: usize,
+    seed: u64,
+    start: u64,
+    stop: u64,
+) -> PyResult<Bound<'py, PyArray3<i64>>> {
+    let orders = briefly(py, || {
+        let stream = |index| {
+            let mut rng = Stream::new(seed, Purpose::Permutation, index);
+            (0..count).flat_map(move |_| rng.permutation(size))
+        };
+        Ok((start..stop).flat_map(stream).map(i64::from).collect())
+    })?;
+    let streams = stop.saturating_sub(start) as usize;
+    Ok(Array3::from_shape_vec((streams, count, size), orders)
+        .expect("streams x count x size")
+        .into_pyarray(py))
+}
+
+/// Exact Shapley values (N, M) of the memberships of rows of `x` in their `own` clusters; NaN for negative ones.
+#[pyfunction]
+fn exact_shapley<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f64>,
+    centers: PyReadonlyArray2<'py, f64>,
+    baseline: PyReadonlyArray1<'py, f64>,
+    own: PyReadonlyArray1<'py, i32>,
+    power: f64,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (n, m) = (x.shape()[0], x.shape()[1]);
+    let (x, centers, baseline, own) = (slice(&x)?, slice(&centers)?, slice(&baseline)?, slice(&own)?);
+    let of = Memberships { x, centers, baseline, own, power };
+    Ok(matrix(n, m, detached(py, threads, |workers| of.exact(workers))?).into_pyarray(py))
+}
+
+/// The same by `orders` random orders and their reverses: the values, and their squared standard errors (N, M).
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn permutation_shapley<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f64>,
+    centers: PyReadonlyArray2<'py, f64>,
+    baseline: PyReadonlyArray1<'py, f64>,
+    own: PyReadonlyArray1<'py, i32>,
+    power: f64,
+    orders: usize,
+    seed: u64,
+    threads: usize,
+) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
+    let (n, m) = (x.shape()[0], x.shape()[1]);
+    let (x, centers, baseline, own) = (slice(&x)?, slice(&centers)?, slice(&baseline)?, slice(&own)?);
+    let of = Memberships { x, centers, baseline, own, power };
+    let found = detached(py, threads, |workers| of.permutation(orders, seed, workers))?;
+    let part = |which: usize| matrix(n, m, found.iter().map(|cell| cell[which]).collect()).into_pyarray(py);
+    Ok((part(0), part(1)))
+}
+
 /// The instruction set that kernels run with: `"avx512"`, `"avx2"` or `"baseline"`.
 #[pyfunction]
 fn simd_level() -> &'static str {
@@ -1039,10 +1102,10 @@ fn simd_level() -> &'static str {
 mod _core {
     #[pymodule_export]
     use super::{
-        Presorted, align_patches, ari_scores, count_votes, estimator_seeds, leave_one_out, losses, majority,
-        minipatch_indices, minipatch_masks, moments, monte_carlo_errors, native_classify, native_cluster,
-        native_compare, native_descend, native_fit_clusters, native_grow, overlap_reference,
-        pair_differences, probabilities, sample_scores, simd_level,
+        Presorted, align_patches, ari_scores, count_votes, estimator_seeds, exact_shapley, leave_one_out,
+        losses, majority, minipatch_indices, minipatch_masks, moments, monte_carlo_errors, native_classify,
+        native_cluster, native_compare, native_descend, native_fit_clusters, native_grow, overlap_reference,
+        pair_differences, permutation_shapley, permutations, probabilities, sample_scores, simd_level,
     };
 
     #[pymodule_export]

@@ -24,6 +24,8 @@ pub enum Purpose {
     Estimator = 5,
     /// Random choices of an estimator fitted on its own.
     Standalone = 6,
+    /// Orders of observations or features.
+    Permutation = 7,
 }
 
 /// A stream of random numbers.
@@ -76,6 +78,13 @@ impl Stream {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
         }
+    }
+
+    /// Draws an order of `0..size`, uniform over the permutations.
+    pub fn permutation(&mut self, size: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..size as u32).collect();
+        self.shuffle(&mut order);
+        order
     }
 
     /// Draws `size` distinct integers of `0..population`, uniform over the subsets, in ascending order.

@@ -4,6 +4,18 @@ To compare with, or to use where their question is yours. They explain one clust
 they find includes what the clusterer found in noise. What each of them can define, it defines under the same name.
 """
 
+from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans
+from clusterwhy.comparators._fuzzy_c_means_shap import FuzzyCMeansSHAP
+from clusterwhy.comparators._permutation import PermutationImportance
 from clusterwhy.comparators._prototype import PrototypeImportance
+from clusterwhy.comparators._silhouette import SilhouetteLOCO
+from clusterwhy.comparators._stability import StabilityLOCO
 
-__all__ = ["PrototypeImportance"]
+__all__ = [
+    "FuzzyCMeans",
+    "FuzzyCMeansSHAP",
+    "PermutationImportance",
+    "PrototypeImportance",
+    "SilhouetteLOCO",
+    "StabilityLOCO",
+]

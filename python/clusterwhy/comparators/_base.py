@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clusterwhy._fitting import check_clusterer
 from clusterwhy._importances import ImportanceMixin, resolve_selection
 from clusterwhy._inference import rank_features
-from clusterwhy._reference import default_clusterer, reference_from_all_data
+from clusterwhy._reference import default_clusterer, fit_all_data
 from clusterwhy._scores import standard_errors
 from clusterwhy._validation import check_data, decode_labels, encode_reference, warn_one_cluster
 
@@ -54,18 +54,29 @@ class ComparatorMixin(ImportanceMixin):
         if self.reference is None or (isinstance(self.reference, str) and self.reference != "full"):
             raise ValueError(f"reference must be 'full' or an array of labels to explain, got {self.reference!r}")
 
+    def _default_clusterer(self) -> Any:
+        """Return what clusters where no clusterer was given."""
+        return default_clusterer(self.reference)
+
+    def _checked_clusterer(self) -> Any:
+        return check_clusterer(self._default_clusterer() if self.clusterer is None else self.clusterer)
+
     def _label(self, X: NDArray[Any], seed: int) -> NDArray[np.int32]:
         """Find the labels to explain and set them as fitted; return codes of ``classes_``, -1 for noise."""
+        return self._label_and_keep(X, seed, stacklevel=5)[0]
+
+    def _label_and_keep(self, X: NDArray[Any], seed: int, stacklevel: int = 4) -> tuple[NDArray[np.int32], Any]:
+        """Do as :meth:`_label`; return the fitted clusterer too, None where the labels were given."""
         self._check_reference()
+        fitted = None
         if not isinstance(self.reference, str):
             codes, classes = encode_reference(self.reference, len(X))
         else:
-            clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
-            codes, classes = reference_from_all_data(check_clusterer(clusterer), X, seed)
-        warn_one_cluster(classes, stacklevel=4)
+            fitted, codes, classes = fit_all_data(self._checked_clusterer(), X, seed)
+        warn_one_cluster(classes, stacklevel=stacklevel)
         self.classes_ = classes
         self.labels_ = self.reference_labels_ = decode_labels(codes, classes)
-        return codes
+        return codes, fitted
 
     def _score(self, features: NDArray[np.float64], clusters: NDArray[np.float64] | None = None) -> None:
         """Set scores (M,) of the features, and (K, M) of the clusters where there are any."""

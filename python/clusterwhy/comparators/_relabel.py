@@ -1,0 +1,134 @@
+"""Predicts the labels of the data with one feature permuted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.neighbors import NearestCentroid
+
+from clusterwhy import _core, native
+from clusterwhy._fitting import failure
+from clusterwhy._validation import check_cluster_labels
+from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans, squared_distances
+
+# Bytes of permuted copies of the data that are predicted at a time.
+COPY_BYTES = 2**26
+# Estimators that predict the nearest of their centres.
+WITH_CENTERS = (KMeans, MiniBatchKMeans, native.KMeans, FuzzyCMeans)
+ADVICE = "to explain the labels by another predictor, pass them as reference with a classifier"
+
+
+def make_relabeller(predictor: Any, X: NDArray[Any]) -> Relabeller:
+    """Choose the fastest way to predict with one feature changed."""
+    if type(predictor) in WITH_CENTERS:
+        return NearestCenter(X, predictor.cluster_centers_)
+    # With unequal priors the nearest centroid need not win.
+    if type(predictor) is NearestCentroid and (predictor.metric, predictor.priors) == ("euclidean", "uniform"):
+        return NearestCenter(X, predictor.centroids_)
+    if type(predictor) in (native.RandomForest, native.ExtraTrees):
+        return Forest(predictor, X)
+    return Predictor(predictor, X)
+
+
+class Relabeller:
+    """Says whose label changes when features are permuted."""
+
+    def changes(self, X: NDArray[Any], features: range, orders: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Yield for each of the features what its orders (F, R, N) change (R, N)."""
+        raise NotImplementedError
+
+
+class NearestCenter(Relabeller):
+    """Labels by the nearest of centres.
+
+    With x_j moved by t, the squared distances of centres l and c grow apart by ``-2 t (mu_lj - mu_cj)``: linear in
+    t, so that an observation keeps its centre in an interval of t.
+    """
+
+    def __init__(self, X: NDArray[Any], centers: NDArray[Any]) -> None:
+        self.centers = np.asarray(centers, dtype=np.float64)
+        squared = squared_distances(X, self.centers)
+        self.own = squared.argmin(axis=1)
+        self.gaps = squared - squared.min(axis=1, keepdims=True)
+
+    def changes(self, X: NDArray[Any], features: range, orders: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Compare what each value moves by with the interval."""
+        for j, order in zip(features, orders, strict=True):
+            x = X[:, j].astype(np.float64)
+            slopes = 2 * np.subtract.outer(self.centers[:, j], self.centers[:, j]).T[self.own]
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                reach = self.gaps / slopes
+            high = np.where(slopes > 0, reach, np.inf).min(axis=1)
+            low = np.where(slopes < 0, reach, -np.inf).max(axis=1)
+            moved = x[order] - x
+            yield (moved > high) | (moved < low)
+
+
+class Predictor(Relabeller):
+    """Labels by an estimator's own ``predict``, on many permuted copies of the data at once."""
+
+    def __init__(self, fitted: Any, X: NDArray[Any]) -> None:
+        self.fitted = fitted
+        self.labels = self.predict(X, X, 0)
+
+    def predict(self, rows: NDArray[Any], X: NDArray[Any], changed: int) -> NDArray[np.int64]:
+        """Label rows that are the data, over and over, but for the feature that was changed."""
+        try:
+            if hasattr(self.fitted, "predict"):
+                labels = self.fitted.predict(rows)
+            else:
+                labels = self.fitted.predict_proba(rows).argmax(axis=1)
+        except Exception as error:
+            raise failure("estimator", self.fitted, "predicting all the data", rows, error, ADVICE) from error
+        return check_cluster_labels(labels, len(rows), f"what {type(self.fitted).__name__} predicts")
+
+    def changes(self, X: NDArray[Any], features: range, orders: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Predict stacked copies of the data, of which one column is written at a time."""
+        n_repeats = orders.shape[1]
+        copies = min(n_repeats, max(1, COPY_BYTES // X.nbytes))
+        stacked = np.tile(X, (copies, 1))
+        for j, order in zip(features, orders, strict=True):
+            changed = np.empty(order.shape, dtype=bool)
+            for first in range(0, n_repeats, copies):
+                part = order[first : first + copies]
+                rows = stacked[: part.size]
+                rows[:, j] = X[part.ravel(), j]
+                changed[first : first + copies] = self.predict(rows, X, j).reshape(part.shape) != self.labels
+            stacked[:, j] = np.tile(X[:, j], copies)
+            yield changed
+
+
+class Forest(Predictor):
+    """Labels by a forest of this package: trees that do not split on a feature vote as they did."""
+
+    def __init__(self, fitted: Any, X: NDArray[Any]) -> None:
+        self.trees = fitted.trees_
+        self.proba = fitted.predict_proba(X)
+        self.labels = self.proba.argmax(axis=1)
+
+    def predict(self, rows: NDArray[Any], X: NDArray[Any], changed: int) -> NDArray[np.int64]:
+        """Replace the votes of the trees that split on the feature."""
+        trees, share = trees_that_split_on(self.trees, changed)
+        copies = len(rows) // len(X)
+        if share == 0:
+            return np.tile(self.labels, copies)
+        # Where no vote changes, the difference is exactly 0, and so no tie is broken otherwise than before.
+        before = np.tile(_core.native_descend(X, trees, 1), (copies, 1))
+        difference = _core.native_descend(rows, trees, 1) - before
+        return np.asarray((np.tile(self.proba, (copies, 1)) + share * difference).argmax(axis=1))
+
+
+def trees_that_split_on(trees: dict[str, NDArray[Any]], feature: int) -> tuple[dict[str, NDArray[Any]], float]:
+    """Return the trees with a node that compares the feature, and their share of all trees."""
+    counts = np.diff(trees["offsets"])
+    tree_of = np.repeat(np.arange(len(counts)), counts)
+    # Leaves have a negative feature.
+    chosen = np.unique(tree_of[trees["feature"] == feature])
+    nodes = np.isin(tree_of, chosen)
+    few = {name: array[nodes] for name, array in trees.items() if name != "offsets"}
+    few["offsets"] = np.concatenate([[0], np.cumsum(counts[chosen])])
+    return few, len(chosen) / len(counts)
