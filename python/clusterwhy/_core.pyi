@@ -15,6 +15,7 @@ __all__ = [
     "leave_one_out",
     "losses",
     "majority",
+    "minipatch_consensus",
     "minipatch_indices",
     "minipatch_masks",
     "moments",
@@ -176,4 +177,5 @@ def native_compare(
     method: str,
     params: dict[str, Any],
 ) -> NDArray[np.float64]: ...
+def minipatch_consensus(x: NDArray[np.float64], params: dict[str, Any], seed: int) -> dict[str, NDArray[Any]]: ...
 def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...

@@ -33,6 +33,7 @@
 //! - train and predict: [`native`] again
 //! - aggregate: [`votes`], [`aggregate`] (soft and hard votes), [`loss`], [`ari`]
 //! - score: [`summary`] (means and deviations), [`inference`] (how far they can be trusted)
+//! - beside LOCO: [`comparators`] (other methods, as far as they need a core of their own)
 //! - machinery: [`simd`] (instruction sets), [`parallel`] (threads), [`error`]; `python` is the only file that knows
 //!   Python.
 //!
@@ -50,6 +51,7 @@ pub mod align;
 pub mod ari;
 pub mod assignment;
 pub mod bits;
+pub mod comparators;
 pub mod consensus;
 pub mod error;
 pub mod inference;

@@ -4,6 +4,7 @@ To compare with, or to use where their question is yours. They explain one clust
 they find includes what the clusterer found in noise. What each of them can define, it defines under the same name.
 """
 
+from clusterwhy.comparators._impacc import IMPACC, MPACC, MPCC
 from clusterwhy.comparators._prototype import PrototypeImportance
 
-__all__ = ["PrototypeImportance"]
+__all__ = ["IMPACC", "MPACC", "MPCC", "PrototypeImportance"]
