@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
-from clusterwhy.comparators import PrototypeImportance
+from clusterwhy.comparators import IMPACC, MPACC, MPCC, PrototypeImportance
 
 # Few minipatches: the checks fit dozens of times, and are about the contract and not about the scores.
 ESTIMATORS = {
@@ -23,6 +23,9 @@ ESTIMATORS = {
     "LOCORampart": LOCORampart(n_patches=12, max_samples=0.5, max_features=0.5, random_state=0),
     "LOCOSplit": LOCOSplit(classifier=DecisionTreeClassifier(), random_state=0),
     "PrototypeImportance": PrototypeImportance(),
+    "MPCC": MPCC(random_state=0),
+    "MPACC": MPACC(random_state=0),
+    "IMPACC": IMPACC(random_state=0),
 }
 
 # What the checks cannot help but provoke: so few minipatches leave some features out of every one.

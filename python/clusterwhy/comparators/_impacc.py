@@ -69,8 +69,9 @@ class MPCC(ClusterMixin, ComparatorMixin):
     support_fraction : float, default=0.05
         Share of a minipatch's features that gain support, those of the lowest p-values.
     n_iter_no_change : int, default=5
-        Stop when the 90th percentile of the confusions moved by less than `tol` that many times in a row. None never
-        stops early.
+        Stop when the 90th percentile of the confusions moved by less than `tol` that many times in a row, all of them
+        after every observation was seen. None never stops early: use it where clusters are so clear that there
+        is hardly any confusion to watch.
     tol : float, default=1e-5
         See `n_iter_no_change`.
     n_features_to_select : int or float, default=None
@@ -119,10 +120,10 @@ class MPCC(ClusterMixin, ComparatorMixin):
     of a minipatch have the same degrees of freedom, so they are compared by F itself, which goes on telling them
     apart where p-values underflow. Gan and Allen score features for IMPACC only; the score here is the same share.
 
-    The published R package clusters by Manhattan distances where this is Ward's method proper, on Euclidean distances.
+    The published R package clusters by Manhattan distances; this is Ward's method proper, on Euclidean distances.
 
-    A minipatch costs O(n^2 m) for its n observations and m features, and the final labels O(N^2). Memory: 18 N^2 bytes
-    at the most.
+    A minipatch costs O(n^2 m) for its n observations and m features, and the final labels O(N^2). Memory: 10 N^2
+    bytes at the most.
 
     References
     ----------
@@ -180,7 +181,17 @@ class MPCC(ClusterMixin, ComparatorMixin):
                 "and fewer than 3 have no clusters to tell apart; raise max_samples"
             )
         seed = seed_from_random_state(self.random_state)
-        self._present(_core.minipatch_consensus(_standardise(X), params, seed), seed)
+        found = _core.minipatch_consensus(_standardise(X), params, seed)
+        self._present(found, seed)
+        warn_one_cluster(self.classes_, stacklevel=3)
+        never = int((found["rows_sampled"] == 0).sum())
+        if never:
+            warnings.warn(
+                f"{never} observations were in no minipatch, and their labels mean nothing; raise max_samples or "
+                "max_iter, or use MPACC or IMPACC, which show every observation",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _core_params(self) -> dict[str, Any]:
         """Check the parameters that do not depend on the data, and name them as the core does."""
@@ -212,17 +223,8 @@ class MPCC(ClusterMixin, ComparatorMixin):
 
     def _present(self, found: dict[str, NDArray[Any]], seed: int) -> None:
         """Set what was found as fitted."""
-        never = int((found["rows_sampled"] == 0).sum())
-        if never:
-            warnings.warn(
-                f"{never} observations were in no minipatch, and their labels mean nothing; raise max_samples or "
-                "max_iter, set n_iter_no_change=None, or use IMPACC, which shows every observation",
-                UserWarning,
-                stacklevel=4,
-            )
         self.labels_ = self.reference_labels_ = found["labels"]
         self.classes_ = np.unique(self.labels_)
-        warn_one_cluster(self.classes_, stacklevel=4)
         with np.errstate(invalid="ignore"):
             self._score(found["support"] / found["columns_sampled"])
         self.consensus_ = found["consensus"]
@@ -240,9 +242,9 @@ class MPACC(MPCC):
     """Minipatch adaptive consensus clustering: observations that are hard to place are drawn more often.
 
     As :class:`MPCC`, after a stage of random partitions that show every observation and every feature. An
-    observation's weight follows its confusion, ``w <- alpha w + (1 - alpha) u / sum(u)`` with ``u`` its confusion over
-    the times that it was sampled. Of those with high weights, a share that rises from 1/2 towards 1 is drawn into
-    each minipatch by weight (as far as they fit), the rest of it uniformly from the others.
+    observation's weight follows its confusion, ``w <- alpha w + (1 - alpha) u / sum(u)``, where ``u`` is its
+    confusion divided by the times that it was sampled. Of those with high weights, a share that rises from 1/2
+    towards 1 is drawn into each minipatch by weight (as far as they fit), the rest of it uniformly from the others.
 
     Parameters
     ----------
@@ -440,11 +442,11 @@ class IMPACC(MPACC):
     --------
     >>> import numpy as np
     >>> from clusterwhy.comparators import IMPACC
-    >>> X = np.random.default_rng(0).normal(size=(80, 40))
-    >>> X[:40, :3] += 5
-    >>> model = IMPACC(n_clusters=2, random_state=0).fit(X)
-    >>> model.get_support(indices=True).size, sorted(model.ranking_[:3].tolist())
-    (20, [1, 2, 3])
+    >>> X = np.random.default_rng(1).normal(size=(90, 100))
+    >>> X[:45, :10] += 5
+    >>> model = IMPACC(n_clusters=2, n_features_to_select=5, random_state=0).fit(X)
+    >>> model.get_support(indices=True)
+    array([0, 1, 5, 8, 9])
     """
 
     def __init__(

@@ -14,7 +14,8 @@
 //!
 //! Of the high set, `ceil(min(size, pi |high|))` are drawn by weight, the rest of the minipatch uniformly from the
 //! others, `pi` rising from 1/2 towards 1. Before that, random partitions show every observation and feature some
-//! times. It stops when the 90th percentile of the confusions has stood still for a number of minipatches.
+//! times. It stops when the 90th percentile of the confusions has stood still for a number of minipatches, since every
+//! observation was seen: before that, confusions are low because little is known.
 //! The labels are Ward's, on the distances `1 - C`.
 //!
 //! The minipatches depend on one another, so that there is nothing to run in parallel but the work within one.
@@ -164,8 +165,10 @@ pub fn fit(
         state.add(rows.unwrap_or_else(|| design.rows(b)), columns.unwrap_or_else(|| design.columns(b)))?;
         let confusion: Vec<f64> = state.pairs.confusion().collect();
         let watched = quantile(&confusion, WATCHED);
-        let moved = curve.last().map(|last| (watched - last).abs());
-        still = if moved.is_some_and(|moved| moved < parameters.tol) { still + 1 } else { 0 };
+        let moved = curve.last().is_none_or(|last| (watched - last).abs() >= parameters.tol);
+        // Nothing stands still while uniform draws have yet to show some observation.
+        let unseen = state.pairs.sampled().contains(&0);
+        still = if moved || unseen { 0 } else { still + 1 };
         curve.push(watched);
         if parameters.n_iter_no_change.is_some_and(|wanted| still >= wanted) {
             break;
