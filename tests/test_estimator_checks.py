@@ -13,6 +13,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
 from clusterwhy.comparators import (
+    IMPACC,
+    MPACC,
+    MPCC,
     FuzzyCMeansSHAP,
     PermutationImportance,
     PrototypeImportance,
@@ -34,6 +37,9 @@ ESTIMATORS = {
     "PrototypeImportance": PrototypeImportance(),
     "SilhouetteLOCO": SilhouetteLOCO(),
     "StabilityLOCO": StabilityLOCO(n_pairs=2, random_state=0),
+    "MPCC": MPCC(random_state=0),
+    "MPACC": MPACC(random_state=0),
+    "IMPACC": IMPACC(random_state=0),
 }
 
 # What the checks cannot help but provoke: so few minipatches leave some features out of every one.

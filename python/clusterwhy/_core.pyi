@@ -16,6 +16,7 @@ __all__ = [
     "leave_one_out",
     "losses",
     "majority",
+    "minipatch_consensus",
     "minipatch_indices",
     "minipatch_masks",
     "moments",
@@ -198,4 +199,5 @@ def permutation_shapley(
     seed: int,
     threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def minipatch_consensus(x: NDArray[np.float64], params: dict[str, Any], seed: int) -> dict[str, NDArray[Any]]: ...
 def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...

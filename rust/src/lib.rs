@@ -33,7 +33,7 @@
 //! - train and predict: [`native`] again
 //! - aggregate: [`votes`], [`aggregate`] (soft and hard votes), [`loss`], [`ari`]
 //! - score: [`summary`] (means and deviations), [`inference`] (how far they can be trusted)
-//! - compare: [`shapley`] (another method's importances)
+//! - beside LOCO: [`comparators`] (other methods, as far as they need a core of their own)
 //! - machinery: [`simd`] (instruction sets), [`parallel`] (threads), [`error`]; `python` is the only file that knows
 //!   Python.
 //!
@@ -51,6 +51,7 @@ pub mod align;
 pub mod ari;
 pub mod assignment;
 pub mod bits;
+pub mod comparators;
 pub mod consensus;
 pub mod error;
 pub mod inference;
@@ -62,6 +63,5 @@ pub mod parallel;
 mod python;
 pub mod rng;
 pub mod sampling;
-pub mod shapley;
 pub mod summary;
 pub mod votes;

@@ -26,6 +26,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::bits::BitMatrix;
+use crate::comparators::impacc::{self, Adaptive};
+use crate::comparators::shapley::Memberships;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::native::centroid::{Metric, NearestCentroid};
@@ -41,7 +43,6 @@ use crate::native::{Classifier, Clusterer, Matrix, Task, Values, presorted};
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
-use crate::shapley::Memberships;
 use crate::votes::{Ensemble, LeaveOneOut, Votes};
 use crate::{aggregate, align, ari, consensus, inference, overlap, parallel, simd, summary};
 
@@ -1091,6 +1092,54 @@ fn permutation_shapley<'py>(
     Ok((part(0), part(1)))
 }
 
+/// Consensus clustering of `x` (N, M) by minipatches, by IMPACC or, without some of its parameters, MPACC or MPCC.
+#[pyfunction]
+fn minipatch_consensus<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f64>,
+    params: &Bound<'py, PyDict>,
+    seed: u64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (n, m) = (x.shape()[0], x.shape()[1]);
+    let x = slice(&x)?;
+    let adaptive = match param(params, "burn_in")? {
+        None => None,
+        Some(burn_in) => Some(Adaptive {
+            burn_in,
+            alpha: param(params, "alpha")?,
+            row_quantile: param(params, "sample_quantile")?,
+            column_deviations: param(params, "feature_deviations")?,
+        }),
+    };
+    let parameters = impacc::Parameters {
+        n_clusters: param(params, "n_clusters")?,
+        n_rows: param(params, "n_rows")?,
+        n_columns: param(params, "n_columns")?,
+        max_iter: param(params, "max_iter")?,
+        cut_quantile: param(params, "cut_quantile")?,
+        support: param(params, "support")?,
+        tol: param(params, "tol")?,
+        n_iter_no_change: param(params, "n_iter_no_change")?,
+        adaptive,
+    };
+    let fit = detached(py, 1, |workers| impacc::fit(x, n, m, &parameters, seed, workers))?;
+    let patches = fit.rows.len() / parameters.n_rows;
+    let indices = |size, values: Vec<u32>| matrix(patches, size, values).into_pyarray(py);
+    let out = PyDict::new(py);
+    out.set_item("labels", fit.labels.into_iter().map(i64::from).collect::<Array1<i64>>().into_pyarray(py))?;
+    out.set_item("consensus", matrix(n, n, fit.consensus).into_pyarray(py))?;
+    out.set_item("confusion", fit.confusion.into_pyarray(py))?;
+    out.set_item("confusion_curve", fit.confusion_curve.into_pyarray(py))?;
+    out.set_item("rows_sampled", fit.rows_sampled.into_pyarray(py))?;
+    out.set_item("columns_sampled", fit.columns_sampled.into_pyarray(py))?;
+    out.set_item("support", fit.support.into_pyarray(py))?;
+    out.set_item("row_weights", fit.row_weights.into_pyarray(py))?;
+    out.set_item("column_weights", fit.column_weights.into_pyarray(py))?;
+    out.set_item("rows", indices(parameters.n_rows, fit.rows))?;
+    out.set_item("columns", indices(parameters.n_columns, fit.columns))?;
+    Ok(out)
+}
+
 /// The instruction set that kernels run with: `"avx512"`, `"avx2"` or `"baseline"`.
 #[pyfunction]
 fn simd_level() -> &'static str {
@@ -1103,9 +1152,10 @@ mod _core {
     #[pymodule_export]
     use super::{
         Presorted, align_patches, ari_scores, count_votes, estimator_seeds, exact_shapley, leave_one_out,
-        losses, majority, minipatch_indices, minipatch_masks, moments, monte_carlo_errors, native_classify,
-        native_cluster, native_compare, native_descend, native_fit_clusters, native_grow, overlap_reference,
-        pair_differences, permutation_shapley, permutations, probabilities, sample_scores, simd_level,
+        losses, majority, minipatch_consensus, minipatch_indices, minipatch_masks, moments,
+        monte_carlo_errors, native_classify, native_cluster, native_compare, native_descend,
+        native_fit_clusters, native_grow, overlap_reference, pair_differences, permutation_shapley,
+        permutations, probabilities, sample_scores, simd_level,
     };
 
     #[pymodule_export]

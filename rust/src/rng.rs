@@ -110,6 +110,31 @@ impl Stream {
         }
         out
     }
+
+    /// Draws `size` distinct positions of `weights`, one after another, each with probability proportional to its
+    /// weight among those that are left; positions of zero weight only when no others are left. Ascending.
+    ///
+    /// Every position waits an exponential time with its weight as the rate, and the first `size` are taken
+    /// (Efraimidis and Spirakis 2006, "Weighted random sampling with a reservoir"). Cost O(len + size log size).
+    pub fn weighted_subset(&mut self, weights: &[f64], size: usize) -> Vec<u32> {
+        debug_assert!(size <= weights.len());
+        let wait = |&weight: &f64| {
+            let time = -libm::log1p(-self.unit());
+            // Those that wait for ever are told apart by the time itself.
+            (if weight > 0.0 { time / weight } else { f64::INFINITY }, time)
+        };
+        let waits: Vec<(f64, f64)> = weights.iter().map(wait).collect();
+        let mut order: Vec<u32> = (0..weights.len() as u32).collect();
+        if size < order.len() {
+            order.select_nth_unstable_by(size, |&i, &j| {
+                let (a, b) = (waits[i as usize], waits[j as usize]);
+                a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(i.cmp(&j))
+            });
+        }
+        order.truncate(size);
+        order.sort_unstable();
+        order
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +175,32 @@ mod tests {
         }
         // Each is drawn with probability 5/12; the standard deviation is 70 draws.
         assert!(counts.iter().all(|&c| (f64::from(c) - 20_000.0 * 5.0 / 12.0).abs() < 300.0), "{counts:?}");
+    }
+
+    #[test]
+    fn weighted_subsets_follow_the_weights() {
+        // Two of three with weights 3, 2, 1: the first leads with 3/6, and so on; a fourth weighs nothing.
+        let weights = [3.0, 2.0, 1.0, 0.0];
+        let pair = |i: usize, j: usize| {
+            let (a, b) = (weights[i] / 6.0, weights[j] / 6.0);
+            a * b / (1.0 - a) + b * a / (1.0 - b)
+        };
+        let mut stream = Stream::new(4, Purpose::Rows, 0);
+        let mut counts = std::collections::BTreeMap::<Vec<u32>, u32>::new();
+        for _ in 0..20_000 {
+            *counts.entry(stream.weighted_subset(&weights, 2)).or_default() += 1;
+        }
+        assert_eq!(counts.len(), 3, "{counts:?}");
+        for (subset, &count) in &counts {
+            let expected = 20_000.0 * pair(subset[0] as usize, subset[1] as usize);
+            assert!((f64::from(count) - expected).abs() < 300.0, "{subset:?}: {count}, {expected} expected");
+        }
+        assert_eq!(stream.weighted_subset(&weights, 4), [0, 1, 2, 3]);
+        let mut last = [0u32; 3];
+        for _ in 0..9_000 {
+            last[stream.weighted_subset(&[0.0, 0.0, 0.0, 1e-300], 2)[0] as usize] += 1;
+        }
+        assert!(last.iter().all(|&count| (2_700..3_300).contains(&count)), "{last:?}");
     }
 
     #[test]

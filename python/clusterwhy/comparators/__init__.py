@@ -6,12 +6,16 @@ they find includes what the clusterer found in noise. What each of them can defi
 
 from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans
 from clusterwhy.comparators._fuzzy_c_means_shap import FuzzyCMeansSHAP
+from clusterwhy.comparators._impacc import IMPACC, MPACC, MPCC
 from clusterwhy.comparators._permutation import PermutationImportance
 from clusterwhy.comparators._prototype import PrototypeImportance
 from clusterwhy.comparators._silhouette import SilhouetteLOCO
 from clusterwhy.comparators._stability import StabilityLOCO
 
 __all__ = [
+    "IMPACC",
+    "MPACC",
+    "MPCC",
     "FuzzyCMeans",
     "FuzzyCMeansSHAP",
     "PermutationImportance",

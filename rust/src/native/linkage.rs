@@ -93,6 +93,65 @@ impl ClusterSession for Session<'_> {
     }
 }
 
+/// Ward's tree, cut by other rules or grown from other distances; its memory is reused from tree to tree.
+#[derive(Default)]
+pub struct WardTree(Work);
+
+impl WardTree {
+    /// Clusters the rows of `patch` by every merge at or below a quantile of the merges' heights (interpolated
+    /// linearly between them), and returns the number of clusters.
+    ///
+    /// Of `n - 1` heights `h_0 <= h_1 <= ...` the quantile lies between `h_f` and `h_(f+1)`, with `f` the integer part
+    /// of `quantile (n - 2)`, so that merges up to `h_f` are applied and, but for ties, `n - 1 - f` clusters are left.
+    pub fn cut_at_quantile(&mut self, patch: Matrix<'_>, quantile: f64, labels: &mut [i32]) -> Result<usize> {
+        let n = patch.rows;
+        if n < 2 || patch.columns < 1 {
+            let got = format!("{n} rows and {} columns", patch.columns);
+            return Err(Error::shape("the data", got, "at least 2 rows and 1 column"));
+        }
+        if !(0.0..=1.0).contains(&quantile) {
+            return Err(Error::value("the quantile of heights", quantile, "0 to 1"));
+        }
+        if labels.len() != n {
+            return Err(Error::shape("labels", labels.len(), n));
+        }
+        let last = (quantile * (n - 2) as f64) as usize;
+        self.0.cluster(simd::level(), patch, Linkage::Ward, n - 1 - last)?;
+        let height = self.0.merges[last].height;
+        let applied = self.0.merges.partition_point(|merge| merge.height <= height);
+        self.0.cut(n - applied, labels);
+        Ok(n - applied)
+    }
+
+    /// Clusters observations of which only the distances are known, `distance(i, j)` for `i < j`, into `k`.
+    pub fn cut_distances(
+        &mut self,
+        distance: impl Fn(usize, usize) -> f64,
+        k: usize,
+        labels: &mut [i32],
+    ) -> Result<()> {
+        let n = labels.len();
+        if k < 1 || k > n {
+            return Err(Error::value("n_clusters", k, format!("1 to the number of observations, {n}")));
+        }
+        self.0.rows = n;
+        let (_, stride) = self.0.places();
+        self.0.distances.clear();
+        self.0.distances.resize(stride * stride, f64::INFINITY);
+        for i in 0..n {
+            for j in i + 1..n {
+                let distance = distance(i, j);
+                self.0.distances[i * stride + j] = distance;
+                self.0.distances[j * stride + i] = distance;
+            }
+        }
+        // Without rounding to fear, no comparison is too close.
+        let _ = self.0.tree(simd::level(), Linkage::Ward, k, Rounding::NONE);
+        self.0.cut(k, labels);
+        Ok(())
+    }
+}
+
 /// Two clusters that were merged, each named by one of its observations, and how far apart they were.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Merge {
@@ -129,6 +188,8 @@ struct TooClose;
 
 #[derive(Default)]
 struct Work {
+    /// Number of observations.
+    rows: usize,
     centre: Vec<f64>,
     panels: Panels<f64, WIDTH>,
     norms: Vec<f64>,
@@ -145,8 +206,14 @@ struct Work {
 }
 
 impl Work {
+    /// Observations and the places that are left for them in each row of the distances.
+    fn places(&self) -> (usize, usize) {
+        (self.rows, self.rows.next_multiple_of(WIDTH))
+    }
+
     /// Finds the merges of the whole tree, sorted by height.
     fn cluster(&mut self, level: Level, patch: Matrix<'_>, linkage: Linkage, k: usize) -> Result<()> {
+        self.rows = patch.rows;
         let integers = distance::centre(patch, &mut self.centre);
         self.panels.pack(patch, &self.centre);
         self.panels.squared_norms(&mut self.norms);
@@ -183,7 +250,7 @@ impl Work {
         k: usize,
         rounding: Rounding,
     ) -> std::result::Result<(), TooClose> {
-        let (n, stride) = (self.panels.rows(), self.panels.padded());
+        let (n, stride) = self.places();
         for i in 0..n {
             self.distances[i * stride + i] = f64::INFINITY;
         }
@@ -212,7 +279,7 @@ impl Work {
         level: Level,
         rounding: Rounding,
     ) -> std::result::Result<(), TooClose> {
-        let (n, stride) = (self.panels.rows(), self.panels.padded());
+        let (n, stride) = self.places();
         self.sizes.clear();
         self.sizes.resize(stride, 1.0);
         self.left.clear();
@@ -266,7 +333,7 @@ impl Work {
 
     /// Prim's algorithm from the first observation, ties to the lowest index.
     fn spanning_tree(&mut self, level: Level) {
-        let (n, stride) = (self.panels.rows(), self.panels.padded());
+        let (n, stride) = self.places();
         // `sizes` holds the distance from the tree to each observation outside it.
         let nearest = &mut self.sizes;
         nearest.clear();
@@ -507,7 +574,7 @@ mod tests {
             for linkage in LINKAGES {
                 for k in [1, 2, n.div_ceil(2), n] {
                     let mut slow = vec![0; n];
-                    let mut work = Work { centre: vec![0.0; m], ..Work::default() };
+                    let mut work = Work { rows: n, centre: vec![0.0; m], ..Work::default() };
                     work.panels.pack(patch, &work.centre);
                     work.panels.squared_norms(&mut work.norms);
                     distance::pairwise(level, Form::Difference, &work.panels, &work.norms, &mut work.distances);
@@ -530,6 +597,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_tree_is_cut_between_its_heights_and_grows_from_distances_alike(
+            values in proptest::collection::vec(-1.0..1.0f64, 2 * 3..2 * 40),
+            quantile in 0.0..1.0f64,
+        ) {
+            let n = values.len() / 2;
+            let values = &values[..2 * n];
+            let mut tree = WardTree::default();
+            let mut found = vec![0; n];
+            let k = tree.cut_at_quantile(double(values, 2), quantile, &mut found).unwrap();
+            prop_assert_eq!(k, n - 1 - (quantile * (n - 2) as f64).floor() as usize);
+            prop_assert_eq!(&found, &naive(Linkage::Ward, k, values, 2));
+            let distance = |i: usize, j: usize| {
+                (values[2 * i] - values[2 * j]).hypot(values[2 * i + 1] - values[2 * j + 1])
+            };
+            let mut again = vec![0; n];
+            tree.cut_distances(distance, k, &mut again).unwrap();
+            prop_assert_eq!(found, again);
+        }
+    }
+
+    #[test]
+    fn equal_heights_are_merged_together() {
+        let mut labels = [0; 6];
+        let mut tree = WardTree::default();
+        let pairs = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0];
+        assert_eq!(tree.cut_at_quantile(double(&pairs, 1), 0.1, &mut labels).unwrap(), 3);
+        assert_eq!(labels, [0, 0, 1, 1, 2, 2]);
+        assert_eq!(tree.cut_at_quantile(double(&[2.5; 6], 1), 0.5, &mut labels).unwrap(), 1);
+        assert!(tree.cut_at_quantile(double(&[2.5], 1), 0.5, &mut [0]).is_err());
+        assert!(tree.cut_at_quantile(double(&pairs, 1), f64::NAN, &mut labels).is_err());
+        assert!(tree.cut_distances(|_, _| 1.0, 7, &mut labels).is_err());
     }
 
     #[test]
