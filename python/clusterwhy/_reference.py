@@ -40,11 +40,16 @@ def reference_from_all_data(
 
     Returns codes (N,) and the label values that they stand for.
     """
+    _, labels = fit_all_data(clusterer, X, seed, stream)
+    return encode_reference(labels, len(labels))
+
+
+def fit_all_data(clusterer: Any, X: Any, seed: int, stream: int = REFERENCE_STREAM) -> tuple[Any, NDArray[np.int64]]:
+    """Cluster all the data at once; return the fitted copy of the clusterer and its labels."""
     copy = fresh(clusterer, seed, stream, keep_given=True)
     advice = "if all the data cannot be clustered at once, use reference='overlap' or pass labels"
     with single_threaded_libraries():
-        labels = cluster(copy, X, "all the data, for the reference", advice)
-    return encode_reference(labels, len(labels))
+        return copy, cluster(copy, X, "all the data, for the reference", advice)
 
 
 def reference_from_overlaps(

@@ -5,5 +5,6 @@ they find includes what the clusterer found in noise. What each of them can defi
 """
 
 from clusterwhy.comparators._prototype import PrototypeImportance
+from clusterwhy.comparators.neon import NEON, Layer, read_layers
 
-__all__ = ["PrototypeImportance"]
+__all__ = ["NEON", "Layer", "PrototypeImportance", "read_layers"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clusterwhy._fitting import check_clusterer
 from clusterwhy._importances import ImportanceMixin, resolve_selection
 from clusterwhy._inference import rank_features
-from clusterwhy._reference import default_clusterer, reference_from_all_data
+from clusterwhy._reference import default_clusterer, fit_all_data
 from clusterwhy._scores import standard_errors
 from clusterwhy._validation import check_data, decode_labels, encode_reference, warn_one_cluster
 
@@ -55,13 +55,14 @@ class ComparatorMixin(ImportanceMixin):
             raise ValueError(f"reference must be 'full' or an array of labels to explain, got {self.reference!r}")
 
     def _label(self, X: NDArray[Any], seed: int) -> NDArray[np.int32]:
-        """Find the labels to explain and set them as fitted; return codes of ``classes_``, -1 for noise."""
+        """Find the labels to explain and set them, and the clusterer, as fitted; return codes, -1 for noise."""
         self._check_reference()
         if not isinstance(self.reference, str):
             codes, classes = encode_reference(self.reference, len(X))
         else:
             clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
-            codes, classes = reference_from_all_data(check_clusterer(clusterer), X, seed)
+            self.clusterer_, labels = fit_all_data(check_clusterer(clusterer), X, seed)
+            codes, classes = encode_reference(labels, len(X))
         warn_one_cluster(classes, stacklevel=4)
         self.classes_ = classes
         self.labels_ = self.reference_labels_ = decode_labels(codes, classes)
