@@ -271,3 +271,112 @@ def test_propositions_6_and_7(threshold):
         np.testing.assert_allclose(absolute, np.log(p[:, c] / (1 - p[:, c])) + offset, atol=1e-10)
         np.testing.assert_array_equal(relative > 0, p.argmax(axis=1) == c)
         np.testing.assert_array_equal(absolute > 0, p[:, c] > threshold)
+
+
+# ---------------------------------------------------------------------- the estimator
+
+
+def test_means_errors_and_noise(wine):
+    labels = KMeans(3, n_init=1, random_state=0).fit_predict(wine)
+    labels[::10] = -1
+    model = NEON(reference=labels, random_state=0).fit(wine)
+    assert np.isnan(model.sample_importances_[::10]).all()
+    assert np.isnan(model.evidence_[::10]).all()
+    kept = labels >= 0
+    samples = model.sample_importances_
+    np.testing.assert_allclose(model.feature_importances_, samples[kept].mean(axis=0))
+    np.testing.assert_allclose(model.standard_errors_, samples[kept].std(axis=0, ddof=1) / np.sqrt(kept.sum()))
+    for k in range(3):
+        np.testing.assert_allclose(model.cluster_importances_[k], samples[labels == k].mean(axis=0))
+    assert model.confidence_interval().shape == (13, 2)
+    with pytest.raises(ValueError, match="NEON has no p-values"):
+        model.pvalues()
+
+
+def test_names_of_clusters_and_features(wine):
+    data = load_wine(as_frame=True)
+    X = pd.DataFrame(wine, columns=data.data.columns)
+    model = NEON(reference=data.target_names[data.target], random_state=0).fit(X)
+    assert model.to_frame()["feature"][0] in X.columns
+    assert list(model.network_labels_) == ["class_0", "class_1", "class_2"]
+    assert (model.evidence(X[:5], cluster="class_0") > 0).all()
+    with pytest.raises(
+        ValueError, match=r"cluster must be one of \['class_0', 'class_1', 'class_2'\], got 'class_9'"
+    ):
+        model.explain(X, cluster="class_9")
+
+
+def test_clusters_that_nobody_is_in_still_compete():
+    centres = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 1e3]])
+    X = np.array([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0], [5.0, 0.0]])
+
+    class Frozen(KMeans):
+        def fit_predict(self, X, y=None):
+            self.cluster_centers_ = centres
+            return np.square(X[:, None] - centres).sum(axis=2).argmin(axis=1)
+
+    model = NEON(Frozen(3)).fit(X)
+    assert list(model.classes_) == [0, 1]
+    assert list(model.network_labels_) == [0, 1, 2]
+    assert model.cluster_importances_.shape == (2, 2)
+    assert (model.evidence(X, cluster=2) < 0).all()
+
+
+def test_a_poor_surrogate_is_said():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    labels = np.random.default_rng(1).integers(0, 2, 200)
+    with pytest.warns(UserWarning, match="% of the observations into the cluster that they are labelled with"):
+        model = NEON(reference=labels, n_support=2, beta=1.0, random_state=0).fit(X)
+    assert model.fidelity_ < 0.9
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"model": "gmm"}, "model must be one of 'auto', 'kmeans', 'kernel_kmeans', 'soft', got 'gmm'"),
+        ({"model": "soft"}, "it needs layers"),
+        ({"n_support": 0}, "n_support must be at least 1"),
+        ({"gamma": 0}, "gamma must be above 0"),
+        ({"beta": -1.0}, "beta must be finite and at least 0"),
+        ({"threshold": 0.5}, "threshold is for soft assignments"),
+        ({"threshold": 1.5}, "threshold must lie strictly between 0 and 1"),
+        ({"lrp_gamma": -1}, "lrp_gamma"),
+        ({"lrp_epsilon": np.inf}, "lrp_epsilon"),
+        ({"layers": [(np.eye(5), np.zeros(5))]}, "layers take 5 features, but X has 3"),
+        ({"layers": [(np.eye(3), np.zeros(3))]}, "layers must end in logits or in a softmax"),
+        ({"layers": [(np.ones((3, 1)), np.zeros(1), "identity")]}, "got 1 cluster"),
+        ({"reference": "overlap"}, "reference must be 'full'"),
+        ({"clusterer": KMeans(2), "n_features_to_select": 0}, "n_features_to_select must be at least 1"),
+    ],
+)
+def test_parameters_that_it_cannot_take(params, message):
+    with pytest.raises(ValueError, match=message):
+        NEON(**params).fit(np.random.default_rng(0).normal(size=(20, 3)))
+
+
+def test_one_cluster_and_equal_clusters_have_no_evidence():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.warns(UserWarning, match="only one cluster"), pytest.raises(ValueError, match="got 1 cluster"):
+        NEON(reference=np.zeros(20, dtype=int)).fit(X)
+    for model in ("kmeans", "kernel_kmeans"):
+        with pytest.raises(ValueError, match="the mean evidence f is 0"):
+            NEON(model=model, reference=np.arange(20) % 2).fit(np.ones((20, 3)))
+    with pytest.warns(UserWarning, match="puts only 50%"):
+        fitted = NEON(model="kmeans", beta=1.0, reference=np.arange(20) % 2).fit(np.ones((20, 3)))
+    assert (fitted.sample_importances_ == 0).all()
+
+
+def test_new_data_must_have_the_features(wine):
+    model = NEON(KMeans(3, n_init=1, random_state=0)).fit(wine)
+    with pytest.raises(ValueError, match="13 features"):
+        model.explain(wine[:, :5])
+    np.testing.assert_array_equal(model.explain(wine), model.sample_importances_)
+
+
+def test_blocks_and_threads_do_not_matter(wine):
+    X = np.tile(wine, (30, 1)) + np.random.default_rng(0).normal(size=(30 * len(wine), 13))
+    labels = KMeans(4, n_init=1, random_state=0).fit_predict(X)
+    model = NEON(reference=labels, random_state=0).fit(X)
+    again = NEON(reference=labels, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.sample_importances_, again.sample_importances_)
+    np.testing.assert_allclose(model.explain(X[3000:3005]), model.explain(X)[3000:3005], atol=1e-10)

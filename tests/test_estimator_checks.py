@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
-from clusterwhy.comparators import PrototypeImportance
+from clusterwhy.comparators import NEON, PrototypeImportance
 
 # Few minipatches: the checks fit dozens of times, and are about the contract and not about the scores.
 ESTIMATORS = {
@@ -22,6 +22,8 @@ ESTIMATORS = {
     ),
     "LOCORampart": LOCORampart(n_patches=12, max_samples=0.5, max_features=0.5, random_state=0),
     "LOCOSplit": LOCOSplit(classifier=DecisionTreeClassifier(), random_state=0),
+    "NEON": NEON(random_state=0),
+    "NEON-kmeans": NEON(KMeans(2, n_init=1), random_state=0),
     "PrototypeImportance": PrototypeImportance(),
 }
 
