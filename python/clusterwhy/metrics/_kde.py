@@ -21,7 +21,7 @@ def as_bandwidth(value: Any, X: Floats) -> float:
     """Return `value` as the standard deviation of the kernels; None is the likeliest for `X`."""
     if value is None:
         return leave_one_out_bandwidth(X)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < np.inf:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < np.inf:
         raise ValueError(f"bandwidth must be None or a finite number above 0, got {value!r}.")
     return float(value)
 
