@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 from sklearn.cluster import AgglomerativeClustering, BisectingKMeans, KMeans, MiniBatchKMeans, SpectralClustering
 from sklearn.datasets import load_wine, make_blobs
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from clusterwhy import native
 from clusterwhy.comparators import NEON
@@ -374,9 +377,27 @@ def test_new_data_must_have_the_features(wine):
 
 
 def test_blocks_and_threads_do_not_matter(wine):
-    X = np.tile(wine, (30, 1)) + np.random.default_rng(0).normal(size=(30 * len(wine), 13))
-    labels = KMeans(4, n_init=1, random_state=0).fit_predict(X)
+    X = np.tile(wine, (13, 1)) + np.random.default_rng(0).normal(size=(13 * len(wine), 13))
+    labels = np.tile(AgglomerativeClustering(4).fit_predict(wine), 13)
     model = NEON(reference=labels, random_state=0).fit(X)
-    again = NEON(reference=labels, random_state=0).fit(X)
+    with threadpool_limits(1):
+        again = NEON(reference=labels, random_state=0).fit(X)
     np.testing.assert_array_equal(model.sample_importances_, again.sample_importances_)
-    np.testing.assert_allclose(model.explain(X[3000:3005]), model.explain(X)[3000:3005], atol=1e-10)
+    np.testing.assert_allclose(model.explain(X[2040:2060]), model.explain(X)[2040:2060], atol=1e-10)
+
+
+@pytest.mark.parametrize("clusterer", [KMeans(4, n_init=1, random_state=0), AgglomerativeClustering(4)])
+def test_the_scaling_of_a_pipeline_is_the_networks(wine, clusterer):
+    raw = load_wine().data
+    model = NEON(make_pipeline(StandardScaler(), "passthrough", clusterer), random_state=0).fit(raw)
+    scaled = NEON(clusterer, random_state=0).fit(wine)
+    np.testing.assert_allclose(model.sample_importances_, scaled.sample_importances_, atol=1e-8)
+    np.testing.assert_allclose(model.explain(raw), scaled.explain(wine), atol=1e-8)
+    assert model.fidelity_ == 1
+
+
+def test_other_pipelines_have_a_surrogate(wine):
+    model = NEON(make_pipeline(PCA(5, random_state=0), KMeans(4, n_init=1, random_state=0)), random_state=0).fit(wine)
+    assert isinstance(model.network_, KernelKMeansNetwork)
+    assert model.network_.vectors.shape[1] == 13
+    assert model.fidelity_ > 0.98

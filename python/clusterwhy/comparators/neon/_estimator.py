@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -46,13 +48,14 @@ class NEON(ComparatorMixin):
     features. Exact for k-means; other clusterings are first fitted by a small kernel k-means model.
 
     It explains a clustering of all the data, with what that clustering found in noise. The scores have the
-    squared unit of the features: standardise these first.
+    squared unit of the features: standardise these, before or in the clusterer's pipeline.
 
     Parameters
     ----------
     clusterer : estimator, default=None
         Clusters all the data (their last activations, with `layers`) once; never changed. None is Ward clustering
-        into 2. Not used when labels are given as `reference`.
+        into 2. Not used when labels are given as `reference`. Of a pipeline that only scales features before
+        it clusters, the network takes over the scaling.
     model : {"auto", "kmeans", "kernel_kmeans", "soft"}, default="auto"
         The network.
 
@@ -109,6 +112,8 @@ class NEON(ComparatorMixin):
         Label of each of the network's clusters, sorted: ``classes_`` and those that no observation has.
     layers_ : list of Layer
         Layers below it.
+    scaling_ : Pipeline or None
+        The clusterer's scaling of features, between the two.
     beta_ : float
         The stiffness used; absent with `threshold`.
     clusterer_ : estimator
@@ -217,8 +222,8 @@ class NEON(ComparatorMixin):
             samples = np.full(X.shape, np.nan)
             evidence = np.full(len(X), np.nan)
             evidence[clustered], samples[clustered] = self._explain(explained, own)
+            self.fidelity_ = float(np.mean(self._columns(explained) == own))
         self.evidence_ = evidence
-        self.fidelity_ = float(np.mean(self._columns(explained) == own))
         if self.fidelity_ < LOW_FIDELITY:
             warnings.warn(
                 f"the network puts only {self.fidelity_:.0%} of the observations into the cluster that they are "
@@ -260,6 +265,7 @@ class NEON(ComparatorMixin):
     def _label_soft(self, X: NDArray[Any]) -> NDArray[np.int32]:
         """Take the last layer as the network, and label by it."""
         *self.layers_, last = self.layers_
+        self.scaling_ = None
         if last.activation not in ("identity", SOFTMAX):
             raise ValueError(
                 f"layers must end in logits or in a softmax to be a soft assignment, got {last.activation!r}; pass a "
@@ -280,7 +286,8 @@ class NEON(ComparatorMixin):
         inputs = forward(self.layers_, X.astype(np.float64))[-1] if self.layers_ else X
         codes = self._label(inputs, seed)
         clustered = codes >= 0
-        A, codes_of_A = inputs[clustered].astype(np.float64), codes[clustered]
+        self.scaling_ = self._scaling()
+        A, codes_of_A = self._scaled(inputs[clustered].astype(np.float64)), codes[clustered]
         centres = None if model == "kernel_kmeans" else self._centres(A.shape[1])
         self.network_labels_ = self.classes_ if centres is None else np.arange(len(centres))
         if centres is not None:
@@ -293,9 +300,21 @@ class NEON(ComparatorMixin):
             self.network_ = fit_surrogate(A, codes_of_A, self.n_support, gamma, seed)
         return codes
 
+    def _scaling(self) -> Pipeline | None:
+        """Return what the clusterer does to its data, as far as each feature remains one feature."""
+        clusterer = vars(self).get("clusterer_")
+        if not isinstance(clusterer, Pipeline) or len(clusterer) < 2:
+            return None
+        steps = [step for _, step in clusterer.steps[:-1]]
+        keeps = all(step is None or step == "passthrough" or isinstance(step, OneToOneFeatureMixin) for step in steps)
+        return clusterer[:-1] if keeps else None
+
     def _centres(self, n_features: int) -> Floats | None:
         """Return the centres that the clusterer's labels number, if it has any."""
-        centres = getattr(vars(self).get("clusterer_"), "cluster_centers_", None)
+        clusterer = vars(self).get("clusterer_")
+        if self.scaling_ is not None:
+            clusterer = clusterer[-1]
+        centres = getattr(clusterer, "cluster_centers_", None)
         if centres is None or np.ndim(centres) != 2 or self.classes_.max() >= len(centres):
             return None
         centres = np.asarray(centres, dtype=np.float64)
@@ -316,8 +335,11 @@ class NEON(ComparatorMixin):
 
     # ------------------------------------------------------------------ the network
 
+    def _scaled(self, A: Floats) -> Floats:
+        return A if self.scaling_ is None else np.asarray(self.scaling_.transform(A), dtype=np.float64)
+
     def _distances(self, X: NDArray[Any]) -> Floats:
-        return self.network_.distances(forward(self.layers_, X.astype(np.float64))[-1])
+        return self.network_.distances(self._scaled(forward(self.layers_, X.astype(np.float64))[-1]))
 
     def _columns(self, X: NDArray[Any]) -> NDArray[np.intp]:
         """Return which of the network's clusters each observation is in."""
@@ -329,12 +351,13 @@ class NEON(ComparatorMixin):
         evidence, relevance = np.empty(len(X)), np.empty(X.shape)
         for part in gen_batches(len(X), ROWS):
             values = forward(self.layers_, X[part].astype(np.float64))
-            distances = self.network_.distances(values[-1])
+            A = self._scaled(values[-1])
+            distances = self.network_.distances(A)
             if self.threshold is None:
                 evidence[part], pull = min_take_most(distances, own[part], self.beta_)
             else:
                 evidence[part], pull = log_mean_exp(distances, own[part], self.threshold)
-            top = self.network_.relevance(values[-1], pull)
+            top = self.network_.relevance(A, pull)
             relevance[part] = backward(self.layers_, values, top, self.lrp_gamma, self.lrp_epsilon)
         return evidence, relevance
 
