@@ -377,7 +377,7 @@ def test_new_data_must_have_the_features(wine):
 
 
 def test_blocks_and_threads_do_not_matter(wine):
-    X = np.tile(wine, (13, 1)) + np.random.default_rng(0).normal(size=(13 * len(wine), 13))
+    X = np.tile(wine, (13, 1)) + 0.3 * np.random.default_rng(0).normal(size=(13 * len(wine), 13))
     labels = np.tile(AgglomerativeClustering(4).fit_predict(wine), 13)
     model = NEON(reference=labels, random_state=0).fit(X)
     with threadpool_limits(1):
