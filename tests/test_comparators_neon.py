@@ -307,6 +307,8 @@ def test_names_of_clusters_and_features(wine):
         ValueError, match=r"cluster must be one of \['class_0', 'class_1', 'class_2'\], got 'class_9'"
     ):
         model.explain(X, cluster="class_9")
+    with pytest.raises(ValueError, match="cluster must be one of"):
+        model.explain(X, cluster=["class_0", "class_1"])
 
 
 def test_clusters_that_nobody_is_in_still_compete():

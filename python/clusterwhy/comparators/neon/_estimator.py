@@ -140,8 +140,7 @@ class NEON(ComparatorMixin):
 
     ``d`` are squared distances for k-means (proposition 1), soft minima of them for kernel k-means (proposition 5,
     with eq. 10, by which a sum over pairs of support vectors becomes one over support vectors; its relevances
-    sum to less than ``f`` where several support vectors are near), minus the logits for soft assignments
-    (proposition 6). With `threshold`, f is a log ratio of odds (proposition 7). Where f < 0, that is for a
+    do not sum to ``f`` where several of them are near), minus the logits for soft assignments (proposition 6). With `threshold`, f is a log ratio of odds (proposition 7). Where f < 0, that is for a
     cluster that the observation is not in, all of f goes to the competitor that wins.
 
     The labels' network costs O(N M P) for P support vectors or centres, and O(N P) an iteration of its
@@ -415,7 +414,7 @@ class NEON(ComparatorMixin):
         with single_threaded_libraries():
             if cluster is None:
                 return self._explain(X, self._columns(X))
-            found = np.flatnonzero(self.network_labels_ == cluster)
+            found = np.flatnonzero(self.network_labels_ == cluster) if np.ndim(cluster) == 0 else []
             if len(found) != 1:
                 raise ValueError(f"cluster must be one of {self.network_labels_.tolist()}, got {cluster!r}")
             return self._explain(X, np.full(len(X), found[0]))
