@@ -244,6 +244,13 @@ def test_the_surrogate_reproduces_other_clusterings(wine, clusterer, n_clusters)
     assert np.isfinite(model.sample_importances_).all()
 
 
+@pytest.mark.parametrize("gamma", [1e-6, 1e-2, 1.0, 1e6])
+def test_the_surrogate_takes_any_gamma(wine, gamma):
+    model = NEON(AgglomerativeClustering(3), gamma=gamma, random_state=0).fit(wine)
+    assert model.network_.gamma == gamma
+    assert model.fidelity_ > 0.95
+
+
 def test_the_surrogate_finds_what_made_the_labels():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 12))

@@ -78,7 +78,7 @@ class NEON(ComparatorMixin):
     layers : MLPClassifier, MLPRegressor, torch.nn.Sequential or list of Layer or tuple, default=None
         A fitted perceptron through which relevance passes to its inputs, see :func:`read_layers`. What is
         clustered is its output; of a classifier, where something else than its own classes is explained,
-        its last hidden layer.
+        its last hidden layer. ``clone`` unfits an estimator: there, pass ``read_layers(network)``.
     lrp_gamma : float, default=0.1
         In `layers`, how much more what speaks for a neuron's value counts than what speaks against it.
     lrp_epsilon : float, default=1e-6
@@ -140,8 +140,9 @@ class NEON(ComparatorMixin):
 
     ``d`` are squared distances for k-means (proposition 1), soft minima of them for kernel k-means (proposition 5,
     with eq. 10, by which a sum over pairs of support vectors becomes one over support vectors; its relevances
-    do not sum to ``f`` where several of them are near), minus the logits for soft assignments (proposition 6). With `threshold`, f is a log ratio of odds (proposition 7). Where f < 0, that is for a
-    cluster that the observation is not in, all of f goes to the competitor that wins.
+    do not sum to ``f`` where several of them are near), minus the logits for soft assignments (proposition 6).
+    With `threshold`, f is a log ratio of odds (proposition 7). Where f < 0, that is for a cluster that the
+    observation is not in, all of f goes to the competitor that wins.
 
     The labels' network costs O(N M P) for P support vectors or centres, and O(N P) an iteration of its
     fine-tuning; explaining, O(N M P). Nothing depends on the number of threads.
@@ -226,7 +227,8 @@ class NEON(ComparatorMixin):
         if self.fidelity_ < LOW_FIDELITY:
             warnings.warn(
                 f"the network puts only {self.fidelity_:.0%} of the observations into the cluster that they are "
-                "labelled with, so that it explains another clustering: raise n_support, or try other features",
+                "labelled with, so that it explains another clustering: try model='kernel_kmeans', or more support "
+                "vectors (n_support)",
                 UserWarning,
                 stacklevel=3,
             )
@@ -240,7 +242,7 @@ class NEON(ComparatorMixin):
             if getattr(self, name) is not None:
                 check_nonnegative(getattr(self, name), name)
         if self.gamma == 0:
-            raise ValueError("gamma must be above 0, got 0; small values make kernel k-means like k-means")
+            raise ValueError("gamma must be above 0, got 0; None chooses it from the data")
         check_nonnegative(self.lrp_gamma, "lrp_gamma")
         check_nonnegative(self.lrp_epsilon, "lrp_epsilon")
         self._check_reference()
@@ -414,10 +416,10 @@ class NEON(ComparatorMixin):
         with single_threaded_libraries():
             if cluster is None:
                 return self._explain(X, self._columns(X))
-            found = np.flatnonzero(self.network_labels_ == cluster) if np.ndim(cluster) == 0 else []
-            if len(found) != 1:
-                raise ValueError(f"cluster must be one of {self.network_labels_.tolist()}, got {cluster!r}")
-            return self._explain(X, np.full(len(X), found[0]))
+            known = self.network_labels_
+            if np.ndim(cluster) != 0 or cluster not in known:
+                raise ValueError(f"cluster must be one of {known.tolist()}, got {cluster!r}")
+            return self._explain(X, np.full(len(X), np.flatnonzero(known == cluster)[0]))
 
     def _new_data(self, X: Any) -> NDArray[Any]:
         return np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))

@@ -37,25 +37,36 @@ class KernelKMeansNetwork(NamedTuple):
 
     def distances(self, X: Floats) -> Floats:
         """Return ``S`` (n, K), less what the clusters share."""
-        return self._pool(X)[0]
+        sums, _ = pool_kernels(self.energies(X) + self.log_weights, self.starts)
+        return sums / -self.gamma
 
     def relevance(self, X: Floats, pull: Floats) -> Floats:
         """Return ``sum_k pull_k E_k`` by coordinate (n, M); the rows of `pull` sum to 0."""
-        _, gibbs = self._pool(X)
+        _, gibbs = pool_kernels(self.energies(X) + self.log_weights, self.starts)
         gibbs *= np.repeat(pull, np.diff(self.starts, append=len(self.vectors)), axis=1)
         origin = self.vectors.mean(axis=0)
         return weighted_squares(X - origin, gibbs, self.vectors - origin)
 
-    def _pool(self, X: Floats) -> tuple[Floats, Floats]:
-        """Return ``S`` (n, K) and the Gibbs weights (n, P), which sum to 1 in each cluster."""
+    def energies(self, X: Floats) -> Floats:
+        """Return ``-gamma |x - u_j|^2`` (n, P), less what the support vectors share."""
         origin = self.vectors.mean(axis=0)
-        energy = relative_distances(X - origin, self.vectors - origin)
-        energy *= -self.gamma
-        energy += self.log_weights
-        sizes = np.diff(self.starts, append=len(self.vectors))
-        top = np.maximum.reduceat(energy, self.starts, axis=1)
-        energy -= np.repeat(top, sizes, axis=1)
-        gibbs = np.exp(energy, out=energy)
-        total = np.add.reduceat(gibbs, self.starts, axis=1)
-        gibbs /= np.repeat(total, sizes, axis=1)
-        return (top + np.log(total)) / -self.gamma, gibbs
+        return relative_distances(X - origin, self.vectors - origin) * -self.gamma
+
+
+def pool_kernels(logs: Floats, starts: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Sum kernels over each cluster, from their logs (n, P), which are overwritten.
+
+    Returns
+    -------
+    sums : ndarray of shape (n, K)
+        Logs of the sums.
+    gibbs : ndarray of shape (n, P)
+        Each kernel's share of its cluster's sum.
+    """
+    sizes = np.diff(starts, append=logs.shape[1])
+    top = np.maximum.reduceat(logs, starts, axis=1)
+    logs -= np.repeat(top, sizes, axis=1)
+    gibbs = np.exp(logs, out=logs)
+    total = np.add.reduceat(gibbs, starts, axis=1)
+    gibbs /= np.repeat(total, sizes, axis=1)
+    return top + np.log(total), gibbs

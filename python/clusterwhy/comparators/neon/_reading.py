@@ -67,7 +67,10 @@ def read_layers(network: Any) -> list[Layer]:
 
 def _read_sklearn(network: Any) -> list[Layer]:
     if not hasattr(network, "coefs_"):
-        raise NotFittedError(f"layers: this {name_of(network)} is not fitted; call its fit first")
+        raise NotFittedError(
+            f"layers: this {name_of(network)} is not fitted; fit it first, and where scikit-learn clones NEON, which "
+            "unfits it, pass read_layers(network)"
+        )
     last = len(network.coefs_) - 1
     layers = [
         Layer(_array(w), _array(b), network.activation if i < last else network.out_activation_)

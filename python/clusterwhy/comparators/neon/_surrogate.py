@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import softmax
 
-from clusterwhy.comparators.neon._kernel_kmeans import KernelKMeansNetwork
-from clusterwhy.comparators.neon._kmeans import relative_distances
+from clusterwhy.comparators.neon._kernel_kmeans import KernelKMeansNetwork, pool_kernels
 from clusterwhy.native import KMeans
 
 Floats = NDArray[np.float64]
@@ -23,9 +23,9 @@ def fit_surrogate(
 ) -> KernelKMeansNetwork:
     """Fit a kernel k-means network to labels.
 
-    The support vectors of a cluster are its k-means centres. Taken as the means of a mixture of spherical Gaussian
-    distributions of one variance, they give `gamma`, and weights, their shares of the observations. The weights
-    are then fine-tuned to the likelihood of the labels; positions and `gamma` are not, so that the boundary moves
+    The support vectors of a cluster are its k-means centres, weighted by their shares of its observations. Taken as
+    the means of a mixture of spherical Gaussian distributions of one variance, they give `gamma`. The weights are
+    then fine-tuned to the likelihood of the labels; positions and `gamma` are not, so that the boundary moves
     as little as it must.
 
     Parameters
@@ -46,16 +46,13 @@ def fit_surrogate(
         found = KMeans(min(n_support, (len(members) + 1) // 2), n_init=1, random_state=seed).fit(members)
         counts = np.bincount(found.labels_, minlength=len(found.cluster_centers_))
         vectors.append(found.cluster_centers_[counts > 0])
-        shares.append(counts[counts > 0] / len(X))
+        shares.append(counts[counts > 0] / len(members))
         squares += float(np.square(members - found.cluster_centers_[found.labels_]).sum())
-    sizes = [len(part) for part in shares]
     support = np.concatenate(vectors)
-    if gamma is None:
-        gamma = _gamma_of_mixture(X, squares, len(support))
-    starts = np.cumsum([0, *sizes[:-1]])
-    mixture = KernelKMeansNetwork(support, np.log(np.concatenate(shares)), starts, gamma)
-    owners = np.repeat(np.arange(len(sizes)), sizes)
-    return mixture._replace(log_weights=_fine_tune(mixture, X, owners == codes[:, None]))
+    starts = np.cumsum([0, *(len(part) for part in shares[:-1])])
+    fitting = _gamma_of_mixture(X, squares, len(support))
+    network = KernelKMeansNetwork(support, np.log(np.concatenate(shares)), starts, gamma or fitting)
+    return network._replace(log_weights=_fine_tune(network, X, codes, fitting / network.gamma))
 
 
 def _gamma_of_mixture(X: Floats, squares: float, n_vectors: int) -> float:
@@ -66,23 +63,19 @@ def _gamma_of_mixture(X: Floats, squares: float, n_vectors: int) -> float:
     return freedom * X.shape[1] / (2.0 * squares) if squares > 0 else 1.0
 
 
-def _fine_tune(network: KernelKMeansNetwork, X: Floats, own: NDArray[np.bool_]) -> Floats:
-    """Return log weights that raise the likelihood of the labels; `own` (N, P) are each one's support vectors."""
-    origin = network.vectors.mean(axis=0)
-    energy = relative_distances(X - origin, network.vectors - origin)
-    energy *= -network.gamma
-    first = network.log_weights
+def _fine_tune(network: KernelKMeansNetwork, X: Floats, codes: NDArray[np.int32], scale: float) -> Floats:
+    """Return log weights under which the labels are likelier, with logits ``-gamma scale S``."""
+    energies, first = network.energies(X), network.log_weights
+    rows, sizes = np.arange(len(X)), np.diff(network.starts, append=len(first))
 
     def loss_and_slope(log_weights: Floats) -> tuple[float, Floats]:
-        logits = energy + log_weights
-        logits -= logits.max(axis=1, keepdims=True)
-        share = np.exp(logits)
-        share /= share.sum(axis=1, keepdims=True)
-        of_own = np.where(own, share, 0.0)
-        likelihood = np.maximum(of_own.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        sums, gibbs = pool_kernels(energies + log_weights, network.starts)
+        wrong = softmax(scale * sums, axis=1)
+        likelihood = np.maximum(wrong[rows, codes], np.finfo(np.float64).tiny)
+        wrong[rows, codes] -= 1.0
+        gibbs *= np.repeat(scale * wrong, sizes, axis=1)
         away = log_weights - first
-        loss = -np.log(likelihood).mean() + RIDGE * (away @ away)
-        return float(loss), (share - of_own / likelihood).mean(axis=0) + 2 * RIDGE * away
+        return float(RIDGE * (away @ away) - np.log(likelihood).mean()), gibbs.mean(axis=0) + 2 * RIDGE * away
 
     found = minimize(loss_and_slope, first, jac=True, method="L-BFGS-B", options={"maxiter": MAX_TURNS})
     return np.asarray(found.x)
