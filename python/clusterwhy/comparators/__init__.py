@@ -9,17 +9,18 @@ from clusterwhy.comparators._fuzzy_c_means_shap import FuzzyCMeansSHAP
 from clusterwhy.comparators._impacc import IMPACC, MPACC, MPCC
 from clusterwhy.comparators._permutation import PermutationImportance
 from clusterwhy.comparators._prototype import PrototypeImportance
-from clusterwhy.comparators._silhouette import SilhouetteLOCO
-from clusterwhy.comparators._stability import StabilityLOCO
 
 __all__ = [
     "IMPACC",
     "MPACC",
     "MPCC",
+    "NEON",
     "FuzzyCMeans",
     "FuzzyCMeansSHAP",
+    "Layer",
     "PermutationImportance",
     "PrototypeImportance",
     "SilhouetteLOCO",
     "StabilityLOCO",
+    "read_layers",
 ]

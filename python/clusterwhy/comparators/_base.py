@@ -62,21 +62,16 @@ class ComparatorMixin(ImportanceMixin):
         return check_clusterer(self._default_clusterer() if self.clusterer is None else self.clusterer)
 
     def _label(self, X: NDArray[Any], seed: int) -> NDArray[np.int32]:
-        """Find the labels to explain and set them as fitted; return codes of ``classes_``, -1 for noise."""
-        return self._label_and_keep(X, seed, stacklevel=5)[0]
-
-    def _label_and_keep(self, X: NDArray[Any], seed: int, stacklevel: int = 4) -> tuple[NDArray[np.int32], Any]:
-        """Do as :meth:`_label`; return the fitted clusterer too, None where the labels were given."""
+        """Find the labels to explain and set them, and the clusterer, as fitted; return codes, -1 for noise."""
         self._check_reference()
-        fitted = None
         if not isinstance(self.reference, str):
             codes, classes = encode_reference(self.reference, len(X))
         else:
-            fitted, codes, classes = fit_all_data(self._checked_clusterer(), X, seed)
-        warn_one_cluster(classes, stacklevel=stacklevel)
+            self.clusterer_, codes, classes = fit_all_data(self._checked_clusterer(), X, seed)
+        warn_one_cluster(classes, stacklevel=4)
         self.classes_ = classes
         self.labels_ = self.reference_labels_ = decode_labels(codes, classes)
-        return codes, fitted
+        return codes
 
     def _score(self, features: NDArray[np.float64], clusters: NDArray[np.float64] | None = None) -> None:
         """Set scores (M,) of the features, and (K, M) of the clusters where there are any."""

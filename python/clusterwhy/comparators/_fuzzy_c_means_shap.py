@@ -77,6 +77,8 @@ class FuzzyCMeansSHAP(ComparatorMixin):
         "kernel". The mean of absolute values is too large besides, as noise has no sign.
     cluster_centers_ : ndarray of shape (K, M)
         The centres.
+    clusterer_ : estimator
+        The fitted clusterer; not set when labels were given.
     method_ : str
         The method that "auto" chose.
     labels_, reference_labels_ : ndarray of shape (N,)
@@ -178,7 +180,8 @@ class FuzzyCMeansSHAP(ComparatorMixin):
                 "use method='permutation'"
             )
         seed = seed_from_random_state(self.random_state)
-        codes, fitted = self._label_and_keep(X, seed)
+        codes = self._label(X, seed)
+        fitted = vars(self).get("clusterer_")
         X = np.ascontiguousarray(X, dtype=np.float64)
         baseline = self._read_baseline(X)
         centers = cluster_centers(X, codes, self.classes_, fitted)

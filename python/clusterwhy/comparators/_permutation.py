@@ -56,6 +56,8 @@ class PermutationImportance(ComparatorMixin):
         ``sd / sqrt(N)`` over observations.
     monte_carlo_errors_, cluster_monte_carlo_errors_ : ndarray of shape (M,), (K, M)
         Standard error of the mean over permutations; NaN for a single one.
+    clusterer_ : estimator
+        The fitted clusterer; not set when labels were given.
     labels_, reference_labels_ : ndarray of shape (N,)
         The labels that are explained, twice.
     classes_ : ndarray of shape (K,)
@@ -112,7 +114,8 @@ class PermutationImportance(ComparatorMixin):
         X = self._check_data(X)
         n_samples, n_features = X.shape
         seed = seed_from_random_state(self.random_state)
-        codes, predictor = self._label_and_keep(X, seed)
+        codes = self._label(X, seed)
+        predictor = vars(self).get("clusterer_")
         if not hasattr(predictor, "predict"):
             known = codes >= 0
             copy = fresh(classifier, seed, CLASSIFIER_STREAM, keep_given=True)

@@ -41,6 +41,8 @@ class PrototypeImportance(ComparatorMixin):
         ``sum_l |mu_kj - mu_lj|``, divided by its sum over the features; rows in the order of ``classes_``.
     prototypes_ : ndarray of shape (K, M)
         The prototypes themselves.
+    clusterer_ : estimator
+        The fitted clusterer; not set when labels were given.
     labels_, reference_labels_ : ndarray of shape (N,)
         The labels that are explained, twice.
     classes_ : ndarray of shape (K,)

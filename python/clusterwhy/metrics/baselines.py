@@ -1,0 +1,144 @@
+"""Simple attributions, to hold the feature-flipping AUC of an explanation against.
+
+They explain an evidence ``f``, positive inside the cluster of an observation: :func:`prediction_difference`,
+:func:`squared_gradient`, :func:`integrated_gradients`, :func:`dimension_removal`. :func:`squared_difference` knows
+only the data, and :func:`random_attribution` nothing.
+
+All return relevances of shape (n_samples, n_features). ``evidence(X)`` returns ``f`` of shape (n_samples,) for the
+cluster of the observation in the same row of the data that are explained, and ``gradient(X)`` its derivatives,
+(n_samples, n_features).
+
+After table I of J. Kauffmann et al., "From clustering to cluster explanations via neural networks", IEEE TNNLS 35
+(2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics.pairwise import euclidean_distances
+
+from clusterwhy._validation import seed_from_random_state
+
+from ._kde import as_bandwidth, draw_kernels
+from ._validation import as_choice, as_count, as_scores
+
+__all__ = [
+    "dimension_removal",
+    "integrated_gradients",
+    "prediction_difference",
+    "random_attribution",
+    "squared_difference",
+    "squared_gradient",
+]
+
+Floats = npt.NDArray[np.float64]
+
+
+def random_attribution(X: npt.ArrayLike, random_state: Any = None) -> Floats:
+    """Return uniform random numbers."""
+    data = as_scores(X, "X", ndim=2)
+    return np.random.default_rng(seed_from_random_state(random_state)).random(data.shape)
+
+
+def squared_difference(X: npt.ArrayLike, baseline: npt.ArrayLike | None = None) -> Floats:
+    """Return ``(x - baseline)^2``; None is the mean of the data."""
+    data = as_scores(X, "X", ndim=2)
+    return np.square(data - _baseline(data, baseline))
+
+
+def prediction_difference(
+    X: npt.ArrayLike,
+    evidence: Callable[[Floats], Floats],
+    *,
+    imputation: str = "conditional",
+    bandwidth: float | None = None,
+    random_state: Any = None,
+) -> Floats:
+    """Return what ``f``, or whether an observation is in its cluster, loses when one feature is replaced.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    evidence : callable
+        The source takes the decision, 1 in the cluster and 0 outside, which few single features change.
+    imputation : {"conditional", "zero"}, default="conditional"
+        By 0, or by one draw from a kernel density estimate of the data, given the other features.
+    bandwidth : float, default=None
+        Of that estimate; None maximises the leave-one-out likelihood.
+    random_state : int, RandomState instance, Generator or None, default=None
+        Seeds the draws.
+    """
+    data = as_scores(X, "X", ndim=2)
+    as_choice(imputation, "imputation", ("conditional", "zero"))
+    imputed = np.zeros_like(data)
+    if imputation == "conditional":
+        imputed = _draw_each(data, as_bandwidth(bandwidth, data), seed_from_random_state(random_state))
+    whole = evidence(data)
+    out = np.empty_like(data)
+    for j in range(data.shape[1]):
+        replaced = data.copy()
+        replaced[:, j] = imputed[:, j]
+        out[:, j] = whole - evidence(replaced)
+    return out
+
+
+def _draw_each(data: Floats, bandwidth: float, seed: int) -> Floats:
+    """Draw every feature of every observation, given its others."""
+    rng = np.random.default_rng(seed)
+    out = bandwidth * rng.standard_normal(data.shape)
+    squares = euclidean_distances(data, squared=True)
+    for j, column in enumerate(data.T):
+        others = squares - np.square(column[:, None] - column)
+        out[:, j] += column[draw_kernels(others / (-2.0 * bandwidth**2), 1, rng)[0]]
+    return out
+
+
+def squared_gradient(X: npt.ArrayLike, gradient: Callable[[Floats], Floats]) -> Floats:
+    """Return the squared derivatives of ``f``."""
+    return np.square(gradient(as_scores(X, "X", ndim=2)))
+
+
+def integrated_gradients(
+    X: npt.ArrayLike,
+    gradient: Callable[[Floats], Floats],
+    *,
+    baseline: npt.ArrayLike | None = None,
+    n_steps: int = 10,
+) -> Floats:
+    """Return ``(x - baseline)`` times the mean derivative on the way, at the middles of `n_steps` equal steps.
+
+    The baseline None is the mean of the data.
+    """
+    data = as_scores(X, "X", ndim=2)
+    n_steps = as_count(n_steps, "n_steps", minimum=1)
+    start = _baseline(data, baseline)
+    total = np.zeros_like(data)
+    for share in (np.arange(n_steps) + 0.5) / n_steps:
+        total += gradient(start + share * (data - start))
+    return (data - start) * total / n_steps
+
+
+def dimension_removal(
+    X: npt.ArrayLike, evidence: Callable[[Floats], Floats], evidence_without: Callable[[Floats, int], Floats]
+) -> Floats:
+    """Return what ``f`` loses when a feature is left out of every distance.
+
+    ``evidence_without(X, j)`` is ``f`` with feature j of the data and of the clustering left out.
+    """
+    data = as_scores(X, "X", ndim=2)
+    without = [evidence_without(data, j) for j in range(data.shape[1])]
+    out: Floats = evidence(data)[:, None] - np.array(without).T
+    return out
+
+
+def _baseline(data: Floats, baseline: npt.ArrayLike | None) -> Floats:
+    if baseline is None:
+        return np.asarray(data.mean(axis=0))
+    values = as_scores(baseline, "baseline", ndim=1)
+    if values.size != data.shape[1]:
+        raise ValueError(f"baseline has {values.size} values, but X has {data.shape[1]} features.")
+    return values
