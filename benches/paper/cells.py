@@ -68,7 +68,7 @@ def explain(method: str, X: NDArray[Any], seed: int, n_patches: int, python: str
     elif method == "PFI":
         model = comparators.PermutationImportance(k_means, random_state=seed)
     else:
-        model = comparators.IMPACC(N_CLUSTERS, random_state=seed)
+        model = comparators.IMPACC(n_clusters=N_CLUSTERS, random_state=seed)
     model.fit(X)
     # RAMPART's rounds score other sets of genes: its order is its ranking, its clusters' scores are of survivors.
     scores = -model.ranking_.astype(float) if method == "LOCO-RAMPART" else model.feature_importances_

@@ -45,7 +45,7 @@ def make_method(name: str, clusterer: Any, n_clusters: int, seed: int, n_patches
     if name == "PFI":
         return comparators.PermutationImportance(clusterer, random_state=seed)
     if name == "IMPACC":
-        return comparators.IMPACC(n_clusters, random_state=seed)
+        return comparators.IMPACC(n_clusters=n_clusters, random_state=seed)
     raise ValueError(f"unknown method {name!r}")
 
 

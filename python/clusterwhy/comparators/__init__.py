@@ -9,6 +9,9 @@ from clusterwhy.comparators._fuzzy_c_means_shap import FuzzyCMeansSHAP
 from clusterwhy.comparators._impacc import IMPACC, MPACC, MPCC
 from clusterwhy.comparators._permutation import PermutationImportance
 from clusterwhy.comparators._prototype import PrototypeImportance
+from clusterwhy.comparators._silhouette import SilhouetteLOCO
+from clusterwhy.comparators._stability import StabilityLOCO
+from clusterwhy.comparators.neon import NEON, Layer, read_layers
 
 __all__ = [
     "IMPACC",
