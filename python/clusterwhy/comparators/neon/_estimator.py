@@ -103,9 +103,10 @@ class NEON(ComparatorMixin):
     standard_errors_, cluster_standard_errors_ : ndarray of shape (M,), (K, M)
         Of these means, given the network.
     evidence_ : ndarray of shape (N,)
-        ``f``: positive where the network agrees with the label; NaN for noise.
+        ``f``: positive where the network agrees with the label (with `threshold`, where its probability exceeds
+        that); NaN for noise.
     fidelity_ : float
-        Share of the clustered observations for which it does.
+        Share of the clustered observations that the network puts into the cluster of their label.
     network_ : KMeansNetwork, KernelKMeansNetwork or SoftAssignmentNetwork
         Its arrays: ``centres``; ``vectors``, ``log_weights``, ``starts``, ``gamma``; ``directions``, ``biases``.
     network_labels_ : ndarray of shape (K',)

@@ -68,17 +68,17 @@ def propagate(layer: Layer, inputs: Floats, relevance: Floats, gamma: float, eps
     """
     positive, negative = np.maximum(inputs, 0.0), np.minimum(inputs, 0.0)
     up, down = np.maximum(layer.weights, 0.0), np.minimum(layer.weights, 0.0)
+    raising = positive @ up + negative @ down + np.maximum(layer.biases, 0.0)
+    lowering = positive @ down + negative @ up + np.minimum(layer.biases, 0.0)
     z = inputs @ layer.weights + layer.biases
     above = z >= 0
-    for_z = positive @ up + negative @ down + np.maximum(layer.biases, 0.0)
-    against_z = positive @ down + negative @ up + np.minimum(layer.biases, 0.0)
-    total = z + gamma * np.where(above, for_z, against_z)
+    total = z + gamma * np.where(above, raising, lowering)
     total += np.where(above, epsilon, -epsilon)
     share = np.divide(relevance, total, out=np.zeros_like(total), where=total != 0)
     out: Floats = inputs * (share @ layer.weights.T)
     if gamma > 0:
         share *= gamma
-        of_positive, of_negative = np.where(above, share, 0.0), np.where(above, 0.0, share)
-        out += positive * (of_positive @ up.T + of_negative @ down.T)
-        out += negative * (of_positive @ down.T + of_negative @ up.T)
+        of_raised, of_lowered = np.where(above, share, 0.0), np.where(above, 0.0, share)
+        out += positive * (of_raised @ up.T + of_lowered @ down.T)
+        out += negative * (of_raised @ down.T + of_lowered @ up.T)
     return out
