@@ -214,12 +214,14 @@ def test_constants_gain_no_support_and_the_unseen_have_no_score():
     X[:, 3], X[:, 5] = 0.1, 1e30
     model = MPCC(max_iter=40, max_features=0.5, random_state=0).fit(X)
     assert (model.feature_importances_[[3, 5]] == 0).all()
-    constant = IMPACC(max_iter=10, random_state=0).fit(np.full((20, 5), 0.1))
+    constant = IMPACC(max_iter=10, max_features=0.5, random_state=0).fit(np.full((20, 5), 0.1))
     assert (constant.feature_importances_ == 0).all()
     assert (constant.confusion_ == 0).all()
     with pytest.warns(UserWarning, match="observations were in no minipatch") as caught:
         model = MPCC(max_iter=2, max_features=3, random_state=0).fit(X)
     assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="max_features=0.08 of 12 features makes minipatches of one feature"):
+        assert (MPCC(max_features=0.08, random_state=0).fit(X).feature_importances_[6:] == 1).all()
     held = np.unique(model.patches_.columns())
     assert np.isnan(np.delete(model.feature_importances_, held)).all()
     assert np.isfinite(model.feature_importances_[held]).all()
@@ -301,7 +303,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("params", "error", "message"), REFUSED, ids=[str(params) for params, _, _ in REFUSED])
 def test_refusals_say_what_is_expected(params, error, message):
-    X, _ = mixture(20, 10)
+    X, _ = mixture(20, 20)
     model = IMPACC(random_state=0, max_iter=10).fit(X)
     before = model.labels_
     with pytest.raises(error, match=message):

@@ -106,7 +106,8 @@ class MPCC(ClusterMixin, ComparatorMixin):
     Warns
     -----
     UserWarning
-        When observations were in no minipatch: their labels mean nothing.
+        When observations were in no minipatch (their labels mean nothing), or minipatches have a single feature (the
+        scores mean nothing).
 
     See Also
     --------
@@ -189,6 +190,13 @@ class MPCC(ClusterMixin, ComparatorMixin):
             warnings.warn(
                 f"{never} observations were in no minipatch, and their labels mean nothing; raise max_samples or "
                 "max_iter, or use MPACC or IMPACC, which show every observation",
+                UserWarning,
+                stacklevel=3,
+            )
+        if params["n_columns"] == 1:
+            warnings.warn(
+                f"max_features={self.max_features!r} of {m} features makes minipatches of one feature, which always "
+                "gains support: the scores mean nothing; raise max_features",
                 UserWarning,
                 stacklevel=3,
             )
