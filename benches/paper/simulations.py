@@ -74,6 +74,8 @@ def measure(unit: Unit) -> tuple[Unit, list[tuple[str, str, Any]], float]:
         unit.n_clusters,
         n_noise=unit.n_noise,
         difficulty=unit.difficulty,
+        # Where scores tie, the order of the features must not tell which are signal.
+        shuffle_features=True,
         random_state=unit.replicate,
     )
     model = make_method(
