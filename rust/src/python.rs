@@ -1070,6 +1070,8 @@ fn exact_shapley<'py>(
     Ok(matrix(n, m, detached(py, threads, |workers| of.exact(workers))?).into_pyarray(py))
 }
 
+type ShapleyArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>);
+
 /// The same by `orders` random orders and their reverses: the values, and their squared standard errors (N, M).
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
@@ -1083,7 +1085,7 @@ fn permutation_shapley<'py>(
     orders: usize,
     seed: u64,
     threads: usize,
-) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
+) -> PyResult<ShapleyArrays<'py>> {
     let (n, m) = (x.shape()[0], x.shape()[1]);
     let (x, centers, baseline, own) = (slice(&x)?, slice(&centers)?, slice(&baseline)?, slice(&own)?);
     let of = Memberships { x, centers, baseline, own, power };

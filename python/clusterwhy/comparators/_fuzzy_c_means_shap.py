@@ -93,7 +93,8 @@ class FuzzyCMeansSHAP(ComparatorMixin):
     Notes
     -----
     To let a feature join changes K distances, whatever the others: an observation costs O(2**M (K + M)) by "exact"
-    and O(n_permutations M K) by "permutation". "kernel" costs O(n_coalitions N M K) as products of matrices. The
+    and O(n_permutations M K) by "permutation". "kernel" costs O(n_coalitions N M K) as products of matrices; with
+    hundreds of features its values are mostly noise unless there are many more coalitions than the default. The
     scales of the features matter: standardise them first.
 
     References

@@ -30,8 +30,9 @@ class PermutationImportance(ComparatorMixin):
         Clusters all the data once; never changed. None is Ward clustering into 2. Not used when labels are given
         as `reference`.
     classifier : estimator, default=None
-        Predicts labels where the clusterer cannot: any classifier. None is
-        :class:`clusterwhy.native.RandomForest`.
+        Predicts labels where the clusterer cannot: any classifier. None is 30 bagged trees whose nodes look at all
+        features, ``clusterwhy.native.RandomForest(30, max_features=None)``: a forest whose nodes look at few spreads
+        its votes over so many features that to permute any one of them changes nothing.
     n_repeats : int, default=10
         Permutations of each feature.
     reference : {"full"} or array-like of shape (N,), default="full"
@@ -75,6 +76,9 @@ class PermutationImportance(ComparatorMixin):
     forests only the trees that split on the feature vote again. Everything else predicts ``n_repeats * M`` copies of
     the data, some 64 MB at a time.
 
+    Where clusters are told apart by many features at once, to permute one changes few labels or none: scores of
+    exactly 0 are tied, and ``ranking_`` settles ties by position.
+
     References
     ----------
     .. [1] O. Pfaffel, "FeatureImpCluster: feature importance for partitional clustering", 2020, R package.
@@ -110,7 +114,8 @@ class PermutationImportance(ComparatorMixin):
 
     def _fit(self, X: Any) -> None:
         n_repeats, threads = check_count(self.n_repeats, "n_repeats"), n_threads(self.n_jobs)
-        classifier = check_classifier(native.RandomForest() if self.classifier is None else self.classifier)
+        default = native.RandomForest(30, max_features=None)
+        classifier = check_classifier(default if self.classifier is None else self.classifier)
         X = self._check_data(X)
         n_samples, n_features = X.shape
         seed = seed_from_random_state(self.random_state)
