@@ -43,8 +43,7 @@ def make_method(name: str, clusterer: Any, n_clusters: int, seed: int, n_patches
     if name == "FCM-SHAP":
         return comparators.FuzzyCMeansSHAP(k_means, method="permutation", n_permutations=20, random_state=seed)
     if name == "PFI":
-        # Where the clusterer cannot label new data, a forest does.
-        return comparators.PermutationImportance(clusterer, cw.native.RandomForest(20), random_state=seed)
+        return comparators.PermutationImportance(clusterer, random_state=seed)
     if name == "IMPACC":
         return comparators.IMPACC(n_clusters=n_clusters, random_state=seed)
     raise ValueError(f"unknown method {name!r}")
