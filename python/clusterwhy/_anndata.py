@@ -27,14 +27,14 @@ def check_key(key_added: Any) -> str:
 def feature_columns(model: Any) -> dict[str, NDArray[Any]]:
     """Collect the global scores that a fitted model defines, each of shape (M,), under the names of their columns."""
     columns = {"score": model.feature_importances_}
-    if hasattr(model, "monte_carlo_errors_"):
-        columns["mc_se"] = model.monte_carlo_errors_
     if hasattr(model, "standard_errors_"):
         columns["se"] = model.standard_errors_
-        if model._null_is_zero:
-            known = model._knows_monte_carlo(by_cluster=False)
-            columns["pval"] = model.pvalues(monte_carlo=known)
-            columns["pval_adj"] = model.pvalues("bh", monte_carlo=known)
+    if hasattr(model, "monte_carlo_errors_"):
+        columns["mc_se"] = model.monte_carlo_errors_
+    if hasattr(model, "standard_errors_") and model._null_is_zero:
+        known = model._knows_monte_carlo(by_cluster=False)
+        columns["pval"] = model.pvalues(monte_carlo=known)
+        columns["pval_adj"] = model.pvalues("bh", monte_carlo=known)
     columns["rank"] = model.ranking_
     return columns
 

@@ -115,6 +115,8 @@ class Leiden(ClusterMixin, BaseEstimator):
         n_neighbors = check_count(self.n_neighbors, "n_neighbors", minimum=2)
         n_pcs = check_count(self.n_pcs, "n_pcs", minimum=0)
         n_iterations = check_count(self.n_iterations, "n_iterations", minimum=-1)
+        if n_iterations == 0:
+            raise ValueError("n_iterations must be positive, or -1 to go on until nothing changes, got 0")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=3)
         seed = seed_from_random_state(self.random_state)
         if 0 < n_pcs < X.shape[1]:
