@@ -7,7 +7,7 @@ the other methods of the field, :mod:`clusterwhy.datasets` simulators with known
 :mod:`clusterwhy.metrics` measures of an explanation.
 """
 
-from clusterwhy import comparators, datasets, metrics, native
+from clusterwhy import comparators, datasets, metrics, native, scanpy
 from clusterwhy._core import VERSION as __version__
 from clusterwhy._functions import align_labels, consensus_labels, loco_scores
 from clusterwhy._loco_mp import LOCOMP
@@ -29,4 +29,5 @@ __all__ = [
     "metrics",
     "minipatches",
     "native",
+    "scanpy",
 ]

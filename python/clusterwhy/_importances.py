@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clusterwhy._anndata import write_scores
 from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
 from clusterwhy._validation import check_proportion
 
@@ -258,55 +259,21 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         key_added : str, default="loco"
             Prefix of everything written, as far as the method defines it: ``var[f"{key}_score"]``, ``_se``,
             ``_mc_se``, ``_pval``, ``_pval_adj`` (Benjamini-Hochberg; with the Monte-Carlo error where it is
-            known) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores; ``obs[key]``, the labels; and
-            ``uns[key]`` with the parameters, the classes and the error.
+            known) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores; ``obs[key]``, the labels, and
+            ``obs[f"{key}_stability"]``, how far the minipatches agree on them; and ``uns[key]`` with the
+            parameters, the classes and the error.
 
         Returns
         -------
         anndata.AnnData
             `adata` itself.
+
+        See Also
+        --------
+        clusterwhy.scanpy.rank_genes_loco : From an AnnData to scanpy's tables and plots of markers in one call.
         """
         check_is_fitted(self)
-        if not all(hasattr(adata, name) for name in ("n_obs", "n_vars", "obs", "var", "varm", "uns")):
-            raise TypeError(f"adata must be an anndata.AnnData, got {type(adata).__name__}")
-        if not isinstance(key_added, str):
-            raise TypeError(f"key_added must be a string, got {key_added!r}")
-        if adata.n_vars != self.n_features_in_:
-            raise ValueError(
-                f"adata has {adata.n_vars} variables, but {self.n_features_in_} features were fitted; "
-                "pass the object (or the subset) that X came from"
-            )
-        if adata.n_obs != len(self.labels_):
-            raise ValueError(
-                f"adata has {adata.n_obs} observations, but {len(self.labels_)} were fitted; pass the same ones"
-            )
-        names = getattr(self, "feature_names_in_", None)
-        if names is not None and set(names) == set(adata.var_names) and list(names) != list(adata.var_names):
-            raise ValueError(
-                "adata has the variables that were fitted, but in another order; "
-                "pass adata[:, model.feature_names_in_].copy()"
-            )
-        pandas = import_extra("pandas", "pandas", "to_anndata")
-        adata.var[f"{key_added}_score"] = self.feature_importances_
-        adata.var[f"{key_added}_rank"] = self.ranking_
-        if self._has("monte_carlo_errors_"):
-            adata.var[f"{key_added}_mc_se"] = self.monte_carlo_errors_
-        if self._has("standard_errors_"):
-            adata.var[f"{key_added}_se"] = self.standard_errors_
-            if self._null_is_zero:
-                known = self._knows_monte_carlo(by_cluster=False)
-                adata.var[f"{key_added}_pval"] = self.pvalues(monte_carlo=known)
-                adata.var[f"{key_added}_pval_adj"] = self.pvalues("bh", monte_carlo=known)
-        if self._has("cluster_importances_"):
-            adata.varm[key_added] = np.ascontiguousarray(self.cluster_importances_.T)
-        adata.obs[key_added] = pandas.Categorical(np.asarray(self.labels_).astype(str))
-        adata.uns[key_added] = {
-            "method": type(self).__name__,
-            "params": {name: str(value) for name, value in self.get_params(deep=False).items()},
-            "classes": np.asarray(self.classes_).astype(str),
-        }
-        if self._has("loo_error_"):
-            adata.uns[key_added]["loo_error"] = float(self.loo_error_)
+        write_scores(self, adata, key_added)
         return adata
 
     def to_shap(self, X: Any = None) -> Any:
