@@ -107,6 +107,7 @@ pub fn for_each_one(words: &[u64], mut task: impl FnMut(usize)) {
 /// Cuts `R` rows of `64 W` bits into squares of `R` by `R` bits and transposes each in place, by swapping ever
 /// smaller off-diagonal parts.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // `w` runs along every row at once.
 pub fn transpose_squares<const R: usize, const W: usize>(rows: &mut [[u64; W]; R]) {
     for w in 0..W {
         let mut half = R / 2;

@@ -177,9 +177,9 @@ fn cast_ballots_body(
 fn compare(rows: &[[u16; BLOCK]; 16], class: u16) -> [u16; BLOCK] {
     let mut bits = [0; BLOCK];
     for lane in 0..BLOCK {
-        for t in 0..16 {
+        for (t, row) in rows.iter().enumerate() {
             // One without a branch: 1 where they are equal.
-            bits[lane] |= 1u16.saturating_sub(rows[t][lane] ^ class) << t;
+            bits[lane] |= 1u16.saturating_sub(row[lane] ^ class) << t;
         }
     }
     bits

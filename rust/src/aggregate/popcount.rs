@@ -87,10 +87,10 @@ fn add_batch(rows: &[&Word; BATCH], slices: &mut [Word; u32::BITS as usize], dep
         for t in 0..BATCH {
             bits[t] = rows[t][w];
         }
-        for s in 0..LOW {
+        for (s, slice) in slices[..LOW].iter_mut().enumerate() {
             for t in 0..BATCH >> (s + 1) {
-                let (sum, a, b) = (slices[s][w], bits[2 * t], bits[2 * t + 1]);
-                slices[s][w] = sum ^ a ^ b;
+                let (sum, a, b) = (slice[w], bits[2 * t], bits[2 * t + 1]);
+                slice[w] = sum ^ a ^ b;
                 bits[t] = (a & b) | (sum & (a ^ b));
             }
         }
