@@ -5,7 +5,8 @@
 //! ([`LeaveOneOut`]) and over those that do hold `j`, which are the fewer: `soft.rs` and `hard.rs` compute
 //! the latter. N x M x K numbers exist only a block of observations at a time.
 //!
-//! Memory, beside the inputs: `threads * (block * features * K)` and the caller's output.
+//! Memory, beside the inputs: `threads * (block * features * K)` and the caller's output; for hard votes also `4 B K` bytes
+//! of ballots a thread.
 
 mod hard;
 mod popcount;
