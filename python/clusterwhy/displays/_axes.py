@@ -13,6 +13,8 @@ from clusterwhy._importances import import_extra
 # Distinct to every kind of colour vision: Okabe and Ito's palette (less its yellow, too pale for a line on white),
 # matplotlib's purple-orange for scores on both sides of 0, and its cividis for shares.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Light enough for an interval to show on it.
+BAR = "#56B4E9"
 DIVERGING = "PuOr_r"
 SEQUENTIAL = "cividis"
 # Scores that are not defined.
@@ -44,6 +46,14 @@ class Display:
 
     def _draw_colour_bar(self, image: Any, label: str, **options: Any) -> Any:
         return self.figure_.colorbar(image, ax=self.ax_, label=label, **options)
+
+
+def label_decades(axis: Any) -> None:
+    """Write plain numbers along a logarithmic axis: 1, 2, 5, 10, 20, ..."""
+    ticker = import_extra("matplotlib.ticker", '"clusterwhy[plot]"', "a display")
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def colour_map(name: str) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clusterwhy._inference import rank_features
 from clusterwhy._scores import check_loss, prepare, raw_scores
 from clusterwhy._validation import check_count, check_option, n_threads
-from clusterwhy.displays._axes import COLOURS, Display, short_names, width_of
+from clusterwhy.displays._axes import COLOURS, Display, label_decades, short_names, width_of
 from clusterwhy.displays._reading import (
     check_names,
     check_scores,
@@ -185,9 +185,11 @@ class ConvergenceDisplay(Display):
             for i, (j, name) in enumerate(zip(order, names, strict=True))
         ]
         ax.set_xscale("log")
+        label_decades(ax.xaxis)
         ax.set_xlabel("minipatches")
         if kind == "rank":
             ax.set_yscale("log")
+            label_decades(ax.yaxis)
             ax.invert_yaxis()
             ax.set_ylabel("rank")
         else:

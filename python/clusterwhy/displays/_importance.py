@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy._inference import rank_features
-from clusterwhy.displays._axes import COLOURS, Display, short_names, width_of
+from clusterwhy.displays._axes import BAR, Display, short_names, width_of
 from clusterwhy.displays._reading import (
     check_names,
     check_scores,
@@ -175,12 +175,12 @@ class ImportanceDisplay(Display):
         names = short_names(self.feature_names[order])
         ax = self._open(ax, 5 + width_of(names), 1.2 + 0.25 * len(order))
         scores, places = self.importances[order], np.arange(len(order))
-        self.bars_ = ax.barh(places, np.nan_to_num(scores), color=COLOURS[0])
+        self.bars_ = ax.barh(places, np.nan_to_num(scores), color=BAR)
         self.error_bars_ = None
         if self.intervals is not None:
             sides = np.abs(self.intervals[order].T - scores)
             self.error_bars_ = ax.errorbar(
-                scores, places, xerr=sides, fmt="none", ecolor="0.35", elinewidth=1.2, capsize=2
+                scores, places, xerr=sides, fmt="none", ecolor="black", elinewidth=1, capsize=2
             )
         for place in places[np.isnan(scores)]:
             ax.annotate(
