@@ -48,9 +48,8 @@ def fit_all_data(
 ) -> tuple[Any, NDArray[np.int32], NDArray[Any]]:
     """Return the fitted copy of the clusterer besides what :func:`reference_from_all_data` returns."""
     copy = fresh(clusterer, seed, stream, keep_given=True)
-    advice = "if all the data cannot be clustered at once, use reference='overlap' or pass labels"
     with single_threaded_libraries():
-        labels = cluster(copy, X, "all the data, for the reference", advice)
+        labels = cluster(copy, X, "all the data, for the reference", whole=True)
     return copy, *encode_reference(labels, len(labels))
 
 

@@ -22,6 +22,14 @@ from clusterwhy.cli._errors import UsageError, describe
 
 # What pandas and polars call the names of the rows that they wrote to a file.
 ROW_NAMES = ("Unnamed: 0", "__index_level_0__")
+# Options that mean nothing for other formats.
+OPTIONS = {
+    "sep": ("csv", "tsv"),
+    "no_header": ("csv", "tsv"),
+    "drop": ("csv", "tsv", "parquet"),
+    "key": ("npz",),
+    "layer": ("h5ad",),
+}
 
 
 @dataclass
@@ -49,10 +57,13 @@ class Data:
 def read_data(options: Namespace) -> Data:
     """Read the file that the options name."""
     kind = options.input_format or guess_format(options.data)
+    for name, kinds in OPTIONS.items():
+        if getattr(options, name) and kind not in kinds:
+            raise UsageError(f"--{name.replace('_', '-')} is for {', '.join(kinds)}, not for {kind}")
     source: Any = options.data
     if source == "-":
         if kind == "h5ad":
-            raise ValueError("an .h5ad file cannot come through a pipe: save it first")
+            raise UsageError("an .h5ad file cannot come through a pipe: save it first")
         source = io.BytesIO(sys.stdin.buffer.read())
     else:
         with open(source, "rb"):
@@ -192,7 +203,6 @@ def shown(names: Any) -> str:
 
 def read_npy(source: Any, options: Namespace) -> Data:
     """Read one array of NumPy."""
-    refuse_drop(options)
     with reading(options, ".npy"):
         X = np.load(source, mmap_mode=None if isinstance(source, io.BytesIO) else "r", allow_pickle=False)
     return Data(check_matrix(X), None, np.arange(len(X)), None)
@@ -200,7 +210,6 @@ def read_npy(source: Any, options: Namespace) -> Data:
 
 def read_npz(source: Any, options: Namespace) -> Data:
     """Read an array of several, or a sparse matrix that SciPy saved."""
-    refuse_drop(options)
     with reading(options, ".npz"), np.load(source, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     if {"format", "shape", "data"} <= set(arrays):
@@ -223,7 +232,6 @@ def read_npz(source: Any, options: Namespace) -> Data:
 
 def read_h5ad(source: Any, options: Namespace) -> Data:
     """Read annotated data: observations by variables."""
-    refuse_drop(options)
     anndata = import_extra("anndata", '"clusterwhy[scanpy]"', "reading .h5ad")
     with reading(options, ".h5ad"):
         adata = anndata.read_h5ad(source)
@@ -236,12 +244,6 @@ def read_h5ad(source: Any, options: Namespace) -> Data:
     if options.labels in adata.obs.columns:
         labels = as_labels(adata.obs[options.labels], adata.n_obs, f"the labels in obs[{options.labels!r}]")
     return Data(with_names(X, names), names, adata.obs_names.to_numpy(), labels)
-
-
-def refuse_drop(options: Namespace) -> None:
-    """Columns are only left out of tables."""
-    if options.drop:
-        raise UsageError("--drop leaves columns out of text and Parquet only")
 
 
 def check_matrix(array: Any) -> Any:
