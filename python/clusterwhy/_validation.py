@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
@@ -265,7 +265,7 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int, accept_
 def _unusable_values(error: Exception, estimator: Any, X: Any, columns: Any, *, allow_nan: bool) -> ValueError:
     """Say in which columns the missing or infinite values are that were refused."""
     array = check_array(X, accept_sparse="csr", ensure_all_finite=False)
-    where = array.tocoo() if issparse(array) else None
+    where = cast(Any, array).tocoo() if issparse(array) else None
     values = array if where is None else where.data
     unusable = np.isinf(values) if allow_nan else ~np.isfinite(values)
     found = np.flatnonzero(unusable.any(axis=0)) if where is None else np.unique(where.col[unusable])

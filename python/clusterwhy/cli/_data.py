@@ -149,7 +149,7 @@ def read_text(source: Any, options: Namespace, sep: str) -> Data:
             f"the first line of {options.data} has numbers in place of names: is it an observation (--no-header)?"
         )
     if frame.shape[1] == 1:
-        raise UsageError(f"{options.data} has one column, {frame.columns[0]!r}: name its separator with --sep")
+        raise UsageError(f"{options.data} has one column, {frame.columns[0][:40]!r}: name its separator with --sep")
     return from_frame(frame, options)
 
 
