@@ -251,7 +251,7 @@ def test_clusters(mp):
     assert texts(display.ax_.get_xticklabels()) == ["0", "1", "2"]
     low, high = display.im_.get_clim()
     assert low == -high == -np.abs(mp.cluster_importances_[:, order]).max()
-    assert display.colorbar_.ax.get_ylabel() == "rise of the hinge loss without the feature"
+    assert display.colorbar_.ax.get_ylabel().replace("\n", " ") == "rise of the hinge loss without the feature"
     # The best of every cluster in turn, each once.
     display.plot(per_cluster=2)
     wanted = np.argsort(-mp.cluster_importances_, axis=1)[:, :2].ravel().tolist()

@@ -310,8 +310,10 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     def to_shap(self, X: Any = None) -> Any:
         """Return the sample scores as a :class:`shap.Explanation`, for shap's bar, beeswarm and heatmap plots.
 
-        The scores are not additive: a row does not sum to a prediction, so waterfall and force plots mean
-        nothing here.
+        The scores are not additive: a row does not sum to a prediction. Waterfall, force and decision plots mean
+        nothing here, nor does the curve above a heatmap, which is such a sum. ``shap.plots.bar(explanation)`` draws
+        mean magnitudes; ``shap.plots.bar(explanation.mean(0))`` draws ``feature_importances_``, and
+        ``explanation.cohorts(labels).mean(0)`` in its place the clusters'. Beeswarm means what it shows.
 
         Parameters
         ----------

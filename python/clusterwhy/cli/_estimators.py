@@ -31,7 +31,7 @@ CLUSTERERS: dict[str, Callable[[int], Any]] = {
     "spectral": lambda k: SpectralClustering(k, affinity="nearest_neighbors"),
     "gmm": lambda k: GaussianMixture(k),
     "birch": lambda k: Birch(n_clusters=k),
-    "hdbscan": lambda k: HDBSCAN(),
+    "hdbscan": lambda k: HDBSCAN(copy=True),
 }
 FINDS_K = ("hdbscan",)
 

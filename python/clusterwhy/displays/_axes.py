@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ SEQUENTIAL = "cividis"
 UNDEFINED = "0.75"
 # Longer names are shortened in the middle.
 NAME_LENGTH = 40
+# Inches of height that labels need, however little there is to draw.
+LOWEST = 2.5
+# Letters in a line beside a colour bar.
+LABEL_LENGTH = 25
 # Names along an axis that are closer than so much of it are left out.
 NAME_SPACE = 0.025
 
@@ -36,7 +41,7 @@ class Display:
         if ax is None:
             plt = import_extra("matplotlib.pyplot", '"clusterwhy[plot]"', type(self).__name__)
             # Its own layout makes room for the names, however long.
-            _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+            _, ax = plt.subplots(figsize=(width, max(height, LOWEST)), layout="constrained")
         elif not hasattr(ax, "barh"):
             raise TypeError(
                 f"ax must be one matplotlib Axes (of several, pass one, as in axes[0]), got {type(ax).__name__}"
@@ -45,7 +50,8 @@ class Display:
         return ax
 
     def _draw_colour_bar(self, image: Any, label: str, **options: Any) -> Any:
-        return self.figure_.colorbar(image, ax=self.ax_, label=label, **options)
+        # In lines that a low figure has room for.
+        return self.figure_.colorbar(image, ax=self.ax_, label=fill(label, LABEL_LENGTH), **options)
 
 
 def label_decades(axis: Any) -> None:

@@ -189,6 +189,7 @@ class ImportanceDisplay(Display):
         ax.axvline(0, color="0.35", linewidth=0.8)
         ax.set_yticks(places, names)
         ax.set_ylim(len(order) - 0.4, -0.6)
+        ax.locator_params(axis="x", nbins=5)
         ax.set_xlabel(self.score_name)
         return self
 

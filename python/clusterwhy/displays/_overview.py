@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterwhy._importances import import_extra
-from clusterwhy.displays._axes import short_names, width_of
+from clusterwhy.displays._axes import LOWEST, short_names, width_of
 from clusterwhy.displays._cluster_importance import ClusterImportanceDisplay
 from clusterwhy.displays._importance import ImportanceDisplay
 from clusterwhy.displays._reading import read_names
@@ -39,7 +39,7 @@ def save_overview(
     room = width_of(short_names(names)) if names is not None else 0.5
     panels = len(estimators) + heat
     clusters = 0.3 * len(last.classes_) if heat else 0
-    size = (panels * (4 + room) + clusters, 1.5 + 0.25 * min(max_display, last.n_features_in_))
+    size = (panels * (4 + room) + clusters, max(LOWEST, 1.5 + 0.25 * min(max_display, last.n_features_in_)))
     # Not through pyplot, which wants a screen where there is one.
     figure = figures.Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
