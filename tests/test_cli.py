@@ -204,9 +204,6 @@ def test_compare(folder, capsys, tmp_path):
     np.testing.assert_allclose(frame["mean_rank"], ranks.mean(axis=1))
     assert frame["mean_rank"].is_monotonic_increasing
     assert set(frame["feature"].head(3)) == set(NAMES[:3])
-    from clusterwhy.cli._estimators import METHODS
-
-    assert set(METHODS) >= {"locomp", "rampart", "split"}
     model = cw.LOCOMP(AgglomerativeClustering(3), **MODEL).fit(FRAME)
     scores = frame.set_index("feature")["locomp_importance"][NAMES]
     # The same but for the classifier's name.
@@ -220,6 +217,18 @@ def test_compare(folder, capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert lines[-1].startswith("rampart and locomp: ")
+
+
+def test_every_method_can_be_compared(folder, capsys):
+    methods = ["permutation", "prototype", "fcm-shap", "neon", "impacc", "silhouette", "stability"]
+    compare = ["compare", folder / "d.csv", "-k", 3, "--clusterer", "kmeans", "--jobs", 1, "-q"]
+    frame = run(capsys, *compare, "--methods", ",".join(methods), "--max-samples", 0.5, "--max-features", 0.5)
+    assert [name.removesuffix("_rank") for name in frame.columns[2::2]] == methods
+    # A method's own call gives the same scores.
+    model = cw.comparators.NEON(KMeans(3), random_state=0).fit(FRAME)
+    scores = frame.set_index("feature")["neon_importance"][NAMES]
+    np.testing.assert_array_equal(scores, model.feature_importances_)
+    assert set(frame["feature"][:3]) == set(NAMES[:3])
 
 
 def test_info(capsys):
@@ -278,6 +287,12 @@ WRONG = {
     ),
     "large K": (["d.csv", "-k", "99"], 1, "AgglomerativeClustering failed on all the data"),
     "missing values": (["missing.csv", "-k", "3"], 1, "Input X contains NaN. LOCOMP does not accept missing values"),
+    "own labels": (["d.npz", "--labels", "kind", "--method", "impacc"], 2, "--labels is not for the method impacc"),
+    "no clusters": (
+        ["d.csv", "-k", "3", "--method", "impacc", "--by-cluster"],
+        1,
+        "cluster_importances_ is not defined for IMPACC",
+    ),
     "not an option": (
         ["d.csv", "-k", "3", "--method", "split", "--n-patches", "9"],
         2,
@@ -296,7 +311,7 @@ def test_errors_are_one_line(case, folder, capsys, monkeypatch):
     arguments, code, message = WRONG[case]
     monkeypatch.chdir(folder)
     (folder / "y.txt").write_text("1\n2\n")
-    assert main(["explain", *arguments, *([] if "split" in arguments else SMALL[:-1])]) == code
+    assert main(["explain", *arguments, *([] if "--method" in arguments else SMALL[:-1])]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("clusterwhy: error: ")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.cluster import AgglomerativeClustering
+from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -16,6 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import clusterwhy as cw
 from clusterwhy import displays
+from clusterwhy.comparators import IMPACC, PermutationImportance
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -317,7 +318,7 @@ def test_convergence_scores_the_first_minipatches(mp):
     best = np.argsort(mp.ranking_)[:4]
     assert [line.get_label() for line in display.lines_] == [NAMES[j] for j in best]
     np.testing.assert_array_equal(display.lines_[1].get_xydata()[:, 1], display.importances[:, best[1]])
-    display.plot(kind="rank")
+    display.plot(kind="rank", max_display=4)
     assert [line.get_ydata()[-1] for line in display.lines_] == [1, 2, 3, 4]
     assert len(cw.ConvergenceDisplay.from_estimator(mp, max_display=None).lines_) == M
 
@@ -385,6 +386,28 @@ def test_neighbours_in_the_consensus_are_alike():
     display = cw.ConsensusDisplay.from_coassociation(matrix)
     assert len(set(group[display.samples_[:3]])) == 1
     assert np.ma.getmaskarray(display.im_.get_array()).sum() == 2
+
+
+# ------------------------------------------------------------------------------------------ other methods
+
+
+def test_comparators_are_drawn_as_far_as_they_define_scores():
+    permutation = PermutationImportance(KMeans(3, n_init=1), n_repeats=3, random_state=0).fit(FRAME)
+    bars = cw.ImportanceDisplay.from_estimator(permutation, max_display=3)
+    np.testing.assert_allclose(
+        [bar.get_width() for bar in bars.bars_], permutation.feature_importances_[bars.features_]
+    )
+    segments = np.array(bars.error_bars_[2][0].get_segments())[:, :, 0]
+    np.testing.assert_allclose(segments, permutation.confidence_interval(monte_carlo=True)[bars.features_])
+    heat = cw.ClusterImportanceDisplay.from_estimator(permutation)
+    np.testing.assert_array_equal(heat.im_.get_array(), permutation.cluster_importances_[:, heat.features_].T)
+    impacc = IMPACC(n_clusters=3, max_samples=0.5, max_features=0.5, max_iter=40, random_state=0).fit(FRAME)
+    assert cw.ImportanceDisplay.from_estimator(impacc).error_bars_ is None
+    display = cw.ConsensusDisplay.from_estimator(impacc, max_samples=20)
+    wanted = impacc.consensus_[np.ix_(display.samples_, display.samples_)]
+    np.testing.assert_array_equal(display.im_.get_array().filled(np.nan), wanted)
+    with pytest.raises(ValueError, match="cluster_importances_ is not defined for IMPACC"):
+        cw.ClusterImportanceDisplay.from_estimator(impacc)
 
 
 # ------------------------------------------------------------------------------------------ refusals

@@ -24,7 +24,7 @@ PART_ADVICE = (
     "if it needs more observations or features than that, make the parts larger (max_samples, max_features, "
     "calibration_size)"
 )
-WHOLE_ADVICE = "if all the data cannot be clustered at once, use reference='overlap' or pass labels"
+MEMORY_ADVICE = "smaller parts of the data (max_samples), or reference='overlap' where all are clustered, take less"
 WANTED = "fit_predict, or fit and labels_, or fit and predict"
 
 
@@ -87,8 +87,8 @@ def fresh(estimator: Any, seed: int, stream: int, *, keep_given: bool = False) -
     return copy
 
 
-def cluster(clusterer: Any, X: Any, what: str, *, whole: bool = False) -> NDArray[np.int64]:
-    """Fit a clusterer and return its checked labels; what it raises comes back with `what` it got."""
+def cluster(clusterer: Any, X: Any, what: str, advice: str = PART_ADVICE) -> NDArray[np.int64]:
+    """Fit a clusterer and return its checked labels; what it raises comes back with `what` and `advice`."""
     try:
         if hasattr(clusterer, "fit_predict"):
             labels = clusterer.fit_predict(X)
@@ -96,7 +96,7 @@ def cluster(clusterer: Any, X: Any, what: str, *, whole: bool = False) -> NDArra
             clusterer.fit(X)
             labels = labels_of(clusterer, X)
     except Exception as error:
-        raise failure("clusterer", clusterer, what, X, error, whole=whole) from error
+        raise failure("clusterer", clusterer, what, X, error, advice) from error
     return check_cluster_labels(labels, X.shape[0], f"the labels of the clusterer {name_of(clusterer)} ({what})")
 
 
@@ -154,16 +154,15 @@ def predict(fitted: Any, classes: NDArray[np.int64], X: Any, n_classes: int, wha
     return proba
 
 
-def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, *, whole: bool = False) -> Exception:
+def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, advice: str = PART_ADVICE) -> Exception:
     """Describe an exception of a user's estimator.
 
     Its type becomes a plain one: others may not survive the way back from a worker, whose unpickling would
     then break the pool instead of saying what happened.
     """
-    advice = f"; {PART_ADVICE}"
-    if whole:
-        # Parts of the data help where all of them are too many, or are sparse, and nowhere else.
-        advice = f"; {WHOLE_ADVICE}" if isinstance(error, MemoryError) or issparse(X) else ""
+    if isinstance(error, MemoryError):
+        advice = MEMORY_ADVICE
+    advice = f"; {advice}" if advice else ""
     cause = str(error).rstrip(". \n")
     text = f"the {role} {name_of(estimator)} failed on {what}, {X.shape[0]} x {X.shape[1]}: {cause}"
     for kind in (TypeError, MemoryError):

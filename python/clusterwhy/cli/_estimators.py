@@ -15,12 +15,23 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.tree import DecisionTreeClassifier
 
-from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
+from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, comparators
 from clusterwhy._validation import encode_reference
 from clusterwhy.cli._data import Data
 from clusterwhy.cli._errors import UsageError
 
-METHODS: dict[str, type] = {"locomp": LOCOMP, "rampart": LOCORampart, "split": LOCOSplit}
+METHODS: dict[str, type] = {
+    "locomp": LOCOMP,
+    "rampart": LOCORampart,
+    "split": LOCOSplit,
+    "permutation": comparators.PermutationImportance,
+    "prototype": comparators.PrototypeImportance,
+    "fcm-shap": comparators.FuzzyCMeansSHAP,
+    "neon": comparators.NEON,
+    "impacc": comparators.IMPACC,
+    "silhouette": comparators.SilhouetteLOCO,
+    "stability": comparators.StabilityLOCO,
+}
 
 CLUSTERERS: dict[str, Callable[[int], Any]] = {
     "ward": lambda k: AgglomerativeClustering(k),
@@ -50,7 +61,10 @@ OPTIONS = ("classifier", "n_patches", "max_samples", "max_features", "n_repeats"
 
 
 def check_options(methods: list[str], options: Namespace) -> None:
-    """Refuse an option that none of the methods has."""
+    """Refuse an option that none of the methods has, and labels that one of them would not explain."""
+    for method in methods:
+        if options.labels is not None and "reference" not in parameters(method):
+            raise UsageError(f"--labels is not for the method {method}, which explains its own")
     for name in OPTIONS:
         if getattr(options, name) is not None and not any(name in parameters(method) for method in methods):
             flag = name.replace("_", "-")

@@ -27,7 +27,7 @@ def explain(options: Namespace) -> None:
         "n_samples": len(data.rows),
         "n_features": model.n_features_in_,
         "classes": model.classes_.tolist(),
-        "loo_error": model.loo_error_,
+        "loo_error": getattr(model, "loo_error_", None),
         "seed": options.seed,
         "engine": str(getattr(model, "engine_", "sklearn")),
     }

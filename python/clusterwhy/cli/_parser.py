@@ -105,7 +105,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     size = "of a minipatch: a fraction, or a count"
     model.add_argument("--max-samples", type=number, metavar="SIZE", help=f"observations {size} (0.2)")
     model.add_argument("--max-features", type=number, metavar="SIZE", help=f"features {size} (0.2)")
-    model.add_argument("--n-repeats", type=int, help="splits of the method split (1)")
+    model.add_argument("--n-repeats", type=int, help="splits of split (1), permutations of permutation (10)")
     model.add_argument("--loss", choices=NAMED, help="what is compared with and without a feature (hinge)")
     model.add_argument("--engine", choices=("auto", "native", "sklearn"), help="where minipatches run (auto)")
     model.add_argument("--seed", type=int, default=0, help="one seed gives the same result anywhere (0)")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
+from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy._patches import unpack_bits
 from clusterwhy._validation import check_count, label_array
@@ -60,12 +61,13 @@ class ConsensusDisplay(Display):
         """Count how often the minipatches that leave out two observations predict the same cluster for them.
 
         Every minipatch's classifier carries its clusters to the observations that it leaves out, so this says
-        how far the clusters generalise. Costs O(B K n^2) for n observations.
+        how far the clusters generalise. Costs O(B K n^2) for n observations. Consensus clusterings have counted
+        already, the minipatches that hold both.
 
         Parameters
         ----------
-        estimator : fitted LOCOMP or LOCORampart
-            Of the latter, the last round.
+        estimator : fitted LOCOMP or LOCORampart, or one with ``consensus_`` (IMPACC)
+            Of a LOCORampart, the last round.
         max_samples : int, default=500
             Most observations to draw. Of more, evenly spaced ones of every cluster are taken.
         ax : matplotlib Axes, default=None
@@ -76,11 +78,15 @@ class ConsensusDisplay(Display):
         ConsensusDisplay
             Its ``samples_`` are positions in the data.
         """
-        ensemble = read_ensemble(estimator, cls.__name__)
+        check_is_fitted(estimator)
         limit = check_count(max_samples, "max_samples", minimum=2)
+        counted = getattr(estimator, "consensus_", None)
+        if counted is None:
+            ensemble = read_ensemble(estimator, cls.__name__)
         labels = np.asarray(estimator.labels_)
         chosen = spread(labels, limit)
-        display = cls(coassociation(ensemble, chosen), labels[chosen]).plot(ax)
+        matrix = coassociation(ensemble, chosen) if counted is None else counted[np.ix_(chosen, chosen)]
+        display = cls(matrix, labels[chosen]).plot(ax)
         display.samples_ = chosen[display.samples_]
         return display
 
