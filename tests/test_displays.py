@@ -101,7 +101,10 @@ LONG = [f"a feature with a name that goes on and on ${j}$ {'and on ' * 30}" for 
 @pytest.mark.parametrize("name", displays.__all__)
 def test_long_names_fit(name, mp):
     options = {} if name == "ConsensusDisplay" else {"feature_names": LONG}
-    display = getattr(cw, name).from_estimator(mp, **options)
+    assert_fits(getattr(cw, name).from_estimator(mp, **options))
+
+
+def assert_fits(display):
     figure = display.figure_
     figure.canvas.draw()
     box = figure.get_tightbbox()
@@ -113,6 +116,19 @@ def test_long_names_fit(name, mp):
     assert box.y1 <= height + 0.02
     # And the plot keeps most of the room that it asked for.
     assert display.ax_.get_position().width * width > 2.5
+
+
+def test_long_names_of_clusters_fit():
+    classes = [f"cluster {k} {'with a long name ' * 9}" for k in range(3)]
+    labels = np.repeat(classes, 20)
+    rng = np.random.default_rng(0)
+    matrix = np.corrcoef(rng.random((60, 90))) ** 2
+    for display in (
+        cw.ClusterImportanceDisplay.from_importances(rng.random((3, 5)), classes=classes),
+        cw.SampleImportanceDisplay.from_importances(rng.random((60, 5)), labels=labels),
+        cw.ConsensusDisplay.from_coassociation(matrix, labels=labels),
+    ):
+        assert_fits(display)
 
 
 def test_names_that_matplotlib_would_read_as_mathematics(mp):

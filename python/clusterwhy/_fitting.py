@@ -33,7 +33,7 @@ def check_clusterer(clusterer: Any) -> Any:
     if isinstance(clusterer, type):
         raise TypeError(f"clusterer must be an instance, got the class {clusterer.__name__}: write it with ()")
     kind = get_tags(clusterer).estimator_type if hasattr(clusterer, "__sklearn_tags__") else None
-    if kind in ("classifier", "regressor"):
+    if kind in ("classifier", "regressor") and not hasattr(clusterer, "fit_predict"):
         raise TypeError(f"clusterer must be a clusterer, got {clusterer!r}, which is a {kind}")
     if hasattr(clusterer, "fit_predict") or hasattr(clusterer, "fit"):
         return clusterer

@@ -96,18 +96,26 @@ def draw_cluster_names(axis: Any, labels: NDArray[Any]) -> NDArray[np.int64]:
     """Name stretches of equal labels in the middle of each; returns where the stretches meet."""
     edges = np.flatnonzero(labels[1:] != labels[:-1]) + 1
     starts = np.concatenate([[0], edges])
-    centres = (starts + np.concatenate([edges, [len(labels)]]) - 1) / 2
+    stops = np.concatenate([edges, [len(labels)]])
+    centres = (starts + stops - 1) / 2
     named: list[tuple[float, Any]] = []
     # The larger clusters first, so that of two that are too close the smaller one goes without a name.
-    for at in np.argsort(-np.diff(np.concatenate([starts, [len(labels)]])), kind="stable"):
+    for at in np.argsort(starts - stops, kind="stable"):
         if all(abs(centres[at] - other) >= NAME_SPACE * len(labels) for other, _ in named):
             named.append((centres[at], labels[starts[at]]))
     named.sort(key=lambda pair: pair[0])
-    names = ["noise" if is_noise(label) else label for _, label in named]
-    axis.set_ticks([centre for centre, _ in named], short_names(names))
+    names = cluster_names([label for _, label in named])
+    axis.set_ticks([centre for centre, _ in named], names)
+    if axis.axis_name == "x":
+        axis.set_tick_params(rotation=rotation_of(names))
     return edges
 
 
-def is_noise(label: Any) -> bool:
-    """Whether a label stands for noise."""
-    return isinstance(label, (int, np.integer)) and bool(label < 0)
+def cluster_names(labels: Iterable[Any]) -> list[str]:
+    """Write clusters' labels; negative numbers are noise."""
+    return short_names("noise" if isinstance(label, (int, np.integer)) and label < 0 else label for label in labels)
+
+
+def rotation_of(names: list[str]) -> int:
+    """Return the angle at which names along a horizontal axis do not run into each other."""
+    return 90 if max(map(len, names), default=0) > 3 else 0

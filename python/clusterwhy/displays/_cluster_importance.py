@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from clusterwhy._inference import rank_features
 from clusterwhy._scores import column_means
 from clusterwhy._validation import check_count
-from clusterwhy.displays._axes import DIVERGING, Display, colour_map, reach, short_names, width_of
+from clusterwhy.displays._axes import (
+    DIVERGING,
+    Display,
+    cluster_names,
+    colour_map,
+    reach,
+    rotation_of,
+    short_names,
+    width_of,
+)
 from clusterwhy.displays._reading import (
     check_names,
     check_scores,
@@ -164,16 +173,16 @@ class ClusterImportanceDisplay(Display):
         if features is None and per_cluster is not None:
             features = self._best_of_each(check_count(per_cluster, "per_cluster"))
         order = self.features_ = choose_features(features, max_display, self.ranking, self.feature_names)
-        names, clusters = short_names(self.feature_names[order]), short_names(self.classes)
-        ax = self._open(ax, 3 + width_of(names) + 0.35 * len(clusters), 1.2 + 0.25 * len(order))
+        names, clusters = short_names(self.feature_names[order]), cluster_names(self.classes)
+        room = width_of(clusters) if rotation_of(clusters) else 0
+        ax = self._open(ax, 3 + width_of(names) + 0.35 * len(clusters), 1.2 + room + 0.25 * len(order))
         scores = self.cluster_importances[:, order].T
         limit = reach(scores)
         self.im_ = ax.imshow(
             np.ma.masked_invalid(scores), aspect="auto", cmap=colour_map(DIVERGING), vmin=-limit, vmax=limit
         )
         ax.set_yticks(range(len(order)), names)
-        upright = max(map(len, clusters)) > 3
-        ax.set_xticks(range(len(clusters)), clusters, rotation=90 if upright else 0)
+        ax.set_xticks(range(len(clusters)), clusters, rotation=rotation_of(clusters))
         ax.set_xlabel("cluster")
         self.colorbar_ = self._draw_colour_bar(self.im_, self.score_name)
         return self

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from clusterwhy._patches import unpack_bits
 from clusterwhy._validation import check_count, label_array
 from clusterwhy._votes import Ensemble
-from clusterwhy.displays._axes import SEQUENTIAL, Display, colour_map, draw_cluster_names
+from clusterwhy.displays._axes import SEQUENTIAL, Display, cluster_names, colour_map, draw_cluster_names, width_of
 from clusterwhy.displays._reading import check_scores, read_ensemble
 
 # Minipatches counted at a time: bounds the memory, and keeps whole numbers exact in single precision.
@@ -117,7 +117,8 @@ class ConsensusDisplay(Display):
     def plot(self, ax: Any = None) -> ConsensusDisplay:
         """Draw, once more or on other axes; parameters as in :meth:`from_estimator`."""
         order = self.samples_ = order_by_linkage(self.coassociation, self.labels)
-        ax = self._open(ax, 5.6, 4.6)
+        room = 0.0 if self.labels is None else width_of(cluster_names(np.unique(self.labels)))
+        ax = self._open(ax, 5.5 + room, 4.5 + room)
         drawn = self.coassociation[np.ix_(order, order)]
         self.im_ = ax.imshow(np.ma.masked_invalid(drawn), cmap=colour_map(SEQUENTIAL), vmin=0, vmax=1)
         if self.labels is None:

@@ -13,6 +13,7 @@ from clusterwhy._validation import label_array
 from clusterwhy.displays._axes import (
     DIVERGING,
     Display,
+    cluster_names,
     colour_map,
     draw_cluster_names,
     reach,
@@ -169,7 +170,8 @@ class SampleImportanceDisplay(Display):
         keys = (-means,) if self.labels is None else (-means, np.unique(self.labels, return_inverse=True)[1])
         self.samples_ = np.lexsort(keys)
         names = short_names(self.feature_names[order])
-        ax = self._open(ax, 7 + width_of(names), 1.5 + 0.25 * len(order))
+        room = 0.0 if self.labels is None else width_of(cluster_names(np.unique(self.labels)))
+        ax = self._open(ax, 7 + width_of(names), 1.5 + room + 0.25 * len(order))
         drawn = scores[self.samples_].T
         limit = reach(drawn, 0.99)
         self.im_ = ax.imshow(
