@@ -106,6 +106,13 @@ def test_labels_to_explain(name, options, labels, folder, capsys, monkeypatch):
     pd.testing.assert_frame_equal(frame, reference, check_exact=True)
 
 
+def test_columns_that_pandas_numbered(folder, capsys, tmp_path):
+    for index in (True, False):
+        pd.DataFrame(X).to_csv(tmp_path / "numbers.csv", index=index)
+        frame = run(capsys, "explain", tmp_path / "numbers.csv", "-k", 3, *SMALL)
+        assert sorted(frame["feature"]) == list(range(M))
+
+
 def test_sparse_data(folder, capsys):
     frame = run(capsys, "explain", folder / "sparse.npz", "-k", 3, "--clusterer", "kmeans", *SMALL)
     model = cw.LOCOMP(KMeans(3), **MODEL).fit(sp.csr_matrix(X))

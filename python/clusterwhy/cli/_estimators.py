@@ -17,8 +17,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, comparators
 from clusterwhy._validation import encode_reference
-from clusterwhy.cli._data import Data
 from clusterwhy.cli._errors import UsageError
+from clusterwhy.cli._table import Table
 
 METHODS: dict[str, type] = {
     "locomp": LOCOMP,
@@ -76,7 +76,7 @@ def parameters(method: str) -> Iterable[str]:
     return signature(METHODS[method]).parameters
 
 
-def make_model(method: str, options: Namespace, data: Data, verbose: int) -> Any:
+def make_model(method: str, options: Namespace, data: Table, verbose: int) -> Any:
     """Build a method with those of the options that it has."""
     settings: dict[str, Any] = {name: getattr(options, name) for name in OPTIONS}
     if options.classifier is not None:
@@ -89,7 +89,7 @@ def make_model(method: str, options: Namespace, data: Data, verbose: int) -> Any
     return METHODS[method](make_clusterer(options, data), **settings)
 
 
-def make_clusterer(options: Namespace, data: Data) -> Any:
+def make_clusterer(options: Namespace, data: Table) -> Any:
     """Build the clusterer, with K from the labels where they are given and K is not."""
     k = options.clusters
     if options.clusterer in FINDS_K:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from clusterwhy.cli._data import Data
 from clusterwhy.cli._estimators import make_model
+from clusterwhy.cli._table import Table
 
 
-def fit(method: str, options: Namespace, data: Data) -> Any:
+def fit(method: str, options: Namespace, data: Table) -> Any:
     """Fit a method; whatever talks while it runs talks to standard error."""
     verbose = int(sys.stderr.isatty() and not options.quiet)
     model = make_model(method, options, data, verbose)

@@ -10,11 +10,11 @@ from clusterwhy import __version__, demo
 from clusterwhy._inference import CORRECTIONS
 from clusterwhy._scores import NAMED
 from clusterwhy.cli._compare import compare
-from clusterwhy.cli._data import READERS
 from clusterwhy.cli._estimators import CLASSIFIERS, CLUSTERERS, METHODS
 from clusterwhy.cli._explain import explain
 from clusterwhy.cli._info import info
 from clusterwhy.cli._output import FORMATS
+from clusterwhy.cli._readers import READERS
 
 EXAMPLES = """examples:
   clusterwhy explain cells.h5ad --labels leiden --top 20 --plot genes.png
