@@ -296,9 +296,9 @@ WRONG = {
     "missing values": (["missing.csv", "-k", "3"], 1, "Input X contains NaN. LOCOMP does not accept missing values"),
     "own labels": (["d.npz", "--labels", "kind", "--method", "impacc"], 2, "--labels is not for the method impacc"),
     "no clusters": (
-        ["d.csv", "-k", "3", "--method", "impacc", "--by-cluster"],
+        ["d.csv", "-k", "3", "--method", "stability", "--by-cluster", "--jobs", "1"],
         1,
-        "cluster_importances_ is not defined for IMPACC",
+        "cluster_importances_ is not defined for StabilityLOCO",
     ),
     "not an option": (
         ["d.csv", "-k", "3", "--method", "split", "--n-patches", "9"],
