@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -170,9 +170,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
 
     def _names(self) -> NDArray[Any]:
         names = getattr(self, "feature_names_in_", None)
-        if names is not None:
-            return np.asarray(names)
-        return np.asarray([f"x{j}" for j in range(self.n_features_in_)], dtype=object)
+        return default_names(self.n_features_in_) if names is None else np.asarray(names)
 
     def to_frame(
         self,
@@ -279,8 +277,10 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
     def to_shap(self, X: Any = None) -> Any:
         """Return the sample scores as a :class:`shap.Explanation`, for shap's bar, beeswarm and heatmap plots.
 
-        The scores are not additive: a row does not sum to a prediction, so waterfall and force plots mean
-        nothing here.
+        The scores are not additive: a row does not sum to a prediction. Waterfall, force and decision plots mean
+        nothing here, nor does the curve above a heatmap, which is such a sum. ``shap.plots.bar(explanation)`` draws
+        mean magnitudes; ``shap.plots.bar(explanation.mean(0))`` draws ``feature_importances_``, and
+        ``explanation.cohorts(labels).mean(0)`` in its place the clusters'. Beeswarm means what it shows.
 
         Parameters
         ----------
@@ -339,36 +339,44 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             labels = list(range(len(members)))
         return labels, [self._feature_positions(member, kind) for member in members]
 
-    def _feature_positions(self, members: Sequence[Any], kind: str) -> NDArray[np.int64]:
+    def _feature_positions(self, members: Any, kind: str) -> NDArray[np.int64]:
         if isinstance(members, (str, bytes)) or not isinstance(members, Iterable):
             raise TypeError(f"each of the {kind} must be a list of features, got {members!r}")
-        names: dict[Any, int] = {}
-        if "feature_names_in_" in vars(self):
-            names = {name: j for j, name in enumerate(self.feature_names_in_)}
-        out = []
-        for member in members:
-            if isinstance(member, str):
-                if member not in names:
-                    hint = f"names are such as {', '.join(map(repr, list(names)[:3]))}"
-                    if not names:
-                        hint = "the data had no feature names; use positions"
-                    raise ValueError(f"unknown feature name {member!r} in {kind}: {hint}")
-                out.append(names[member])
-                continue
-            if isinstance(member, (bool, np.bool_)) or not isinstance(member, (int, np.integer)):
-                raise TypeError(
-                    f"features in {kind} must be names or integer positions, got {member!r} of type "
-                    f"{type(member).__name__}; numpy.flatnonzero turns a mask into positions"
-                )
-            j = int(member)
-            if not -self.n_features_in_ <= j < self.n_features_in_:
-                raise ValueError(
-                    f"feature {member} in {kind} is out of range: positions go from 0 to {self.n_features_in_ - 1}"
-                )
-            out.append(j % self.n_features_in_)
-        if not out:
+        names = self.feature_names_in_ if "feature_names_in_" in vars(self) else None
+        found = feature_positions(members, kind, names, self.n_features_in_)
+        if not found.size:
             raise ValueError(f"one of the {kind} is empty; each needs at least one feature")
-        return np.unique(np.asarray(out, dtype=np.int64))
+        return np.unique(found)
+
+
+def feature_positions(members: Iterable[Any], kind: str, names: Any, n_features: int) -> NDArray[np.int64]:
+    """Resolve feature names (where there are any) and positions to positions, in the order given."""
+    known: dict[Any, int] = {} if names is None else {name: j for j, name in enumerate(names)}
+    out = []
+    for member in members:
+        if isinstance(member, str):
+            if member not in known:
+                hint = f"names are such as {', '.join(map(repr, list(known)[:3]))}"
+                if not known:
+                    hint = "the data had no feature names; use positions"
+                raise ValueError(f"unknown feature name {member!r} in {kind}: {hint}")
+            out.append(known[member])
+            continue
+        if isinstance(member, (bool, np.bool_)) or not isinstance(member, (int, np.integer)):
+            raise TypeError(
+                f"features in {kind} must be names or integer positions, got {member!r} of type "
+                f"{type(member).__name__}; numpy.flatnonzero turns a mask into positions"
+            )
+        j = int(member)
+        if not -n_features <= j < n_features:
+            raise ValueError(f"feature {member} in {kind} is out of range: positions go from 0 to {n_features - 1}")
+        out.append(j % n_features)
+    return np.asarray(out, dtype=np.int64)
+
+
+def default_names(n_features: int) -> NDArray[Any]:
+    """Name features that came without names."""
+    return np.asarray([f"x{j}" for j in range(n_features)], dtype=object)
 
 
 def resolve_selection(wanted: Any, n_features: int) -> int:

@@ -242,7 +242,7 @@ class MinipatchMixin(LOCOMixin):
         if not members:
             return np.empty(0)
         singles = np.unique(np.concatenate(members))
-        alone, _ = self._score_sets(list(singles), [np.array([j]) for j in singles], "feature")
+        alone, _ = self._score_sets(self._names()[singles].tolist(), [np.array([j]) for j in singles], "feature")
         together, _ = self._score_sets(labels, members, "pair")
         at = {j: score for j, score in zip(singles.tolist(), alone, strict=True)}
         return np.array([at[j] + at[k] for j, k in (pair.tolist() for pair in members)]) - together

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.cluster import AgglomerativeClustering
 
 from clusterwhy import _core
@@ -48,7 +49,8 @@ def fit_all_data(
 ) -> tuple[Any, NDArray[np.int32], NDArray[Any]]:
     """Return the fitted copy of the clusterer besides what :func:`reference_from_all_data` returns."""
     copy = fresh(clusterer, seed, stream, keep_given=True)
-    advice = "if all the data cannot be clustered at once, use reference='overlap' or pass labels"
+    # A clusterer may take dense data only, which minipatches are; nothing else is amiss with all of them.
+    advice = "parts of sparse data are dense: use reference='overlap' or pass labels" if issparse(X) else ""
     with single_threaded_libraries():
         labels = cluster(copy, X, "all the data, for the reference", advice)
     return copy, *encode_reference(labels, len(labels))

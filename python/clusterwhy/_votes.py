@@ -71,6 +71,12 @@ class Ensemble:
         voters[excluded] = 0
         return self._replace(voters=voters)
 
+    def first(self, n_patches: int) -> Ensemble:
+        """Take the first minipatches alone."""
+        return self._replace(
+            votes=self.votes[:n_patches], voters=self.voters[:n_patches], holds=self.holds[:n_patches]
+        )
+
     def _replace(self, **changes: Any) -> Ensemble:
         return Ensemble(**{**vars(self), **changes})
 
