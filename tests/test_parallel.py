@@ -298,7 +298,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 import clusterwhy
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
-from clusterwhy import _loco_mp
+from clusterwhy._ensemble import SklearnEngine
 
 warnings.simplefilter("ignore")
 stage, n_jobs, started = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -345,11 +345,11 @@ elif stage == "score":
     z = (X[:, 0] > 0).astype(int)
     proba = np.repeat(np.linspace(0.1, 0.9, 3000)[:, None], 2, axis=1).astype(np.float32)
 
-    def votes(*arguments, **workers):
+    def votes(*arguments):
         begin()
-        return np.broadcast_to(proba, (1200, *proba.shape)).copy(), np.full((1200, 47), 2**64 - 1, dtype=np.uint64)
+        yield np.broadcast_to(proba, (1200, *proba.shape)).copy(), np.full((1200, 47), 2**64 - 1, dtype=np.uint64)
 
-    _loco_mp.classify_patches = votes
+    SklearnEngine.classify = votes
     model = LOCOMP(Slow(), GaussianNB(), reference=z, n_patches=1200, max_samples=30, max_features=1500, **workers)
 try:
     model.fit(X)

@@ -20,16 +20,18 @@ BLOCK = 32
 BLOCK_BYTES = 2**28
 
 
-def blocks(n_patches: int, bytes_per_patch: int = 0) -> list[range]:
-    """Cut ``0..n_patches`` into blocks that depend on the data's size alone."""
+def blocks(n_patches: int, bytes_per_patch: int = 0, start: int = 0) -> list[range]:
+    """Cut ``start..n_patches`` into blocks that depend on the data's size alone."""
     size = max(1, min(BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
-    return [range(start, min(start + size, n_patches)) for start in range(0, n_patches, size)]
+    return [range(first, min(first + size, n_patches)) for first in range(start, n_patches, size)]
 
 
 @contextmanager
-def progress(total: int, description: str, verbose: int) -> Iterator[Callable[[int], Any]]:
-    """Show a progress bar when `verbose`; yields the function that moves it on."""
-    with tqdm(total=total, desc=description, unit="patch", disable=not verbose, leave=True) as bar:
+def progress(
+    total: int, description: str, verbose: int, *, unit: str = "patch", start: int = 0
+) -> Iterator[Callable[[int], Any]]:
+    """Show a progress bar of `total` units, `start` of them done before; yields the function that moves it on."""
+    with tqdm(total=total, initial=start, desc=description, unit=unit, disable=not verbose, leave=True) as bar:
         yield bar.update
 
 
@@ -41,16 +43,19 @@ def run_blocks(
     n_jobs: int | None,
     verbose: int,
     description: str,
+    unit: str = "patch",
+    start: int = 0,
 ) -> Iterator[Any]:
     """Run ``task(*args)`` for each of `arguments` and yield the results in order.
 
-    Results are yielded as they come where the backend can do that, else all at the end.
+    Results are yielded as they come where the backend can do that, else all at the end. The progress bar counts
+    `sizes` in `unit`, from `start`.
     """
     parallel = Parallel(n_jobs=n_jobs, return_as="list")
     if getattr(parallel._backend, "supports_return_generator", False):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator")
     calls = (delayed(task)(*args) for args in arguments)
-    with progress(sum(sizes), description, verbose) as advance:
+    with progress(start + sum(sizes), description, verbose, unit=unit, start=start) as advance:
         for size, result in zip(sizes, parallel(calls), strict=True):
             advance(size)
             yield result
