@@ -137,6 +137,8 @@ def classify_block(
                 certain[t] = False
                 if proba is None:
                     proba = np.zeros((len(block), n_samples, n_classes), dtype=votes.dtype)
+                elif votes.dtype.itemsize > proba.dtype.itemsize:
+                    proba = proba.astype(votes.dtype)
                 proba[t, held_out] = votes
                 voters[t, held_out] = votes.any(axis=1)
     if proba is None:

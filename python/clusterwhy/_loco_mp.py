@@ -289,9 +289,21 @@ class LOCOMP(MinipatchMixin):
     classifier : estimator, default=None
         Its votes are soft where it has ``predict_proba``, hard else. None is a
         :class:`~sklearn.tree.DecisionTreeClassifier`.
-    n_patches : int, default=1000
+    n_patches : int or "auto", default=1000
         B, the number of minipatches. ``monte_carlo_errors_`` says whether it is enough: the error falls with
-        its square root.
+        its square root. ``"auto"`` grows the ensemble, half as many again at a time, until the top scores are
+        precise (`tol`) or a budget is spent, with a :class:`~sklearn.exceptions.ConvergenceWarning`;
+        ``convergence_`` records each look. The top are the `n_features_to_select` best, or the best 10 (half the
+        features, where they are fewer than 20). The scores at B minipatches do not depend on how they came about.
+    tol : float, default=0.05
+        For ``n_patches="auto"``: the scores are precise when the Monte-Carlo error of each of the top is at most
+        `tol` times the largest score, and no feature has left the top since the look before (but for one that scores
+        within that tolerance of those that stayed).
+    max_patches : int, default=50_000
+        For ``n_patches="auto"``: the most minipatches.
+    max_seconds : float, default=None
+        For ``n_patches="auto"``: about how long a fit may take, judged by the minipatches so far; how many that are
+        depends on the machine, which ``n_patches_`` says afterwards. None is no limit.
     max_samples, max_features : float or int, default=0.2
         Size of a minipatch: a float is a fraction (rounded up), an int a count. 0.2 to 0.5 is usual.
     loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
@@ -312,6 +324,18 @@ class LOCOMP(MinipatchMixin):
         Factor of the term that keeps standard errors away from 0.
     n_features_to_select : int or float, default=None
         Features that ``get_support`` and ``transform`` keep: a count or a fraction; None is half.
+    warm_start : bool, default=False
+        Add minipatches to those of the earlier fit, up to `n_patches`, in place of beginning anew: the same bits as
+        one fit with all of them. The data and what minipatches depend on must be the same, and the seed stays;
+        `loss`, `variance_barrier`, budgets and workers may change. With as many minipatches as there are, scores
+        are computed anew and nothing is fitted. With ``reference="overlap"`` the reference depends on all
+        minipatches, so that it is built anew, and classifiers are trained anew where it changes.
+    checkpoint : str or path-like, default=None
+        Directory for what is finished: labels and votes, block by block. A fit of the same that finds one goes on
+        from there, after whatever ended the earlier one, and with the same bits; one that is of other data,
+        parameters or versions, or damaged, is refused. More minipatches than before may be asked for. Nothing is
+        deleted: it takes the space of the votes and labels (see Notes). Functions, as parameters or inside
+        estimators, are compared by name.
     n_jobs : int, default=None
         Workers for minipatches (through joblib, whose backend you may set) and threads for the aggregation.
         The results are the same bits for any number.
@@ -350,6 +374,13 @@ class LOCOMP(MinipatchMixin):
         1 is the most important.
     patches_ : Minipatches
         The minipatches, derived again from their seed on request.
+    n_patches_ : int
+        B, as it came out.
+    convergence_ : dict of ndarray
+        An entry for each look at the scores, of which a fit with a number of minipatches has one, at its end:
+        ``n_patches``, ``feature_importances`` (looks, M), ``top_k_overlap`` with the look before (NaN for the first),
+        ``monte_carlo_error`` (the largest of the top scores), ``tolerance`` (what `tol` allows), ``seconds`` since
+        the beginning (earlier fits of a warm start included) and ``converged``.
     engine_ : str
         The engine that ran; ``engine_.reason`` says why.
     n_features_in_, feature_names_in_
@@ -402,7 +433,7 @@ class LOCOMP(MinipatchMixin):
         *,
         n_patches: int | str = 1000,
         tol: float = 0.05,
-        max_patches: int = 10_000,
+        max_patches: int = 50_000,
         max_seconds: float | None = None,
         max_samples: float = 0.2,
         max_features: float = 0.2,

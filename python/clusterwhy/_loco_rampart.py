@@ -52,15 +52,20 @@ class LOCORampart(MinipatchMixin):
         As in :class:`LOCOMP`.
     n_features_to_select : int or float, default=10
         k, the number (or fraction) of features that the halving stops at.
-    n_patches : int, default=1000
-        Minipatches in the first round.
+    n_patches : int or "auto", default=1000
+        Minipatches in the first round; ``"auto"`` grows every round until its top k scores are precise.
     patch_growth : float, default=1.0
         Each round has so many times the minipatches of the round before: 1 keeps the budget constant.
+    tol, max_patches
+        As in :class:`LOCOMP`, in each round.
     max_samples, max_features : float or int, default=0.2
         As in :class:`LOCOMP`, of the features still in; a count is capped at half of them, so that every
         feature is left out by enough minipatches.
     loss, engine, variance_barrier, n_jobs, random_state, verbose
         As in :class:`LOCOMP`.
+    checkpoint : str or path-like, default=None
+        As in :class:`LOCOMP`, but all parameters must be the same: which features a round has depends on all of the
+        rounds before. For that reason there is no warm start either.
     reference : {"full", "overlap"} or array-like of shape (N,), default="full"
         ``"full"`` clusters all the data anew in each round, on the features still in, and carries the label
         names over from round to round; ``"overlap"`` builds labels in the first round, and later rounds
@@ -76,7 +81,8 @@ class LOCORampart(MinipatchMixin):
         As in :class:`LOCOMP`, each feature's from the last round that scored it. Scores of different rounds
         have different companions and are not on one scale; intervals and p-values are post-selection.
     rounds_ : list of dict
-        For each round ``features`` (positions), ``importances``, ``n_patches`` and ``loo_error``.
+        For each round ``features`` (positions), ``importances``, ``n_patches``, ``loo_error`` and ``convergence``
+        (as ``convergence_`` of :class:`LOCOMP`).
     labels_, reference_labels_, label_stability_, classes_, loo_error_, loo_proba_, patches_, engine_
         As in :class:`LOCOMP`, of the last round.
 
@@ -111,7 +117,7 @@ class LOCORampart(MinipatchMixin):
         n_patches: int | str = 1000,
         patch_growth: float = 1.0,
         tol: float = 0.05,
-        max_patches: int = 10_000,
+        max_patches: int = 50_000,
         max_samples: float = 0.2,
         max_features: float = 0.2,
         loss: Loss = "hinge",
