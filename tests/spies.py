@@ -1,6 +1,7 @@
 """Estimators that report what they are given; in a module of their own, so that workers can import them."""
 
 import os
+import time
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -58,6 +59,17 @@ class SpyClassifier(ClassifierMixin, BaseEstimator):
         note(self.directory, f"predict {len(X)} {X.dtype} C {self.random_state} []")
         distances = ((X[:, None] - self.means_) ** 2).sum(axis=2)
         return self.classes_[distances.argmin(axis=1)]
+
+
+class SlowClusterer(BaseEstimator):
+    """Takes its time to cut at the median of its first feature."""
+
+    def __init__(self, seconds=0.02):
+        self.seconds = seconds
+
+    def fit_predict(self, X, y=None):
+        time.sleep(self.seconds)
+        return (X[:, 0] > np.median(X[:, 0])).astype(int)
 
 
 def describe(X, block):

@@ -319,3 +319,25 @@ def test_room_for_more_votes_is_made_in_place():
     tracemalloc.stop()
     assert store.votes[:100].all()
     assert not store.votes[100:].any()
+
+
+# ------------------------------------------------------------------------------------------ progress
+
+
+def test_progress_bars_say_which_round_and_what_they_count(capfd):
+    cw.LOCORampart(n_features_to_select=4, n_patches=20, max_samples=0.4, verbose=1, random_state=0).fit(X)
+    shown = capfd.readouterr().err
+    for bar in ("round 1: cluster: 100%", "round 1: classify: 100%", "round 2: cluster: 100%"):
+        assert bar in shown
+    model = loco(n_patches=20, verbose=1, warm_start=True).fit(X).set_params(n_patches=30)
+    capfd.readouterr()
+    model.fit(X)
+    # What was there before counts as done.
+    shown = capfd.readouterr().err
+    assert "cluster:  67%" in shown
+    assert "30/30" in shown
+    cw.LOCOSplit(AgglomerativeClustering(3), DecisionTreeClassifier(), verbose=1, random_state=0).fit(X)
+    shown = capfd.readouterr().err
+    assert "split" in shown
+    assert "feature" in shown
+    assert "patch" not in shown

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
@@ -21,6 +20,7 @@ from clusterwhy._identity import Identity, refuse_differences
 # Kept apart from the rest of a file by its fixed length.
 DIGEST_BYTES = 32
 HEADER = "run.json"
+PARTIAL = ".partial"
 BLOCK = re.compile(r"(?P<stage>.+)-(?P<start>\d+)-(?P<stop>\d+)\.block")
 
 
@@ -114,8 +114,10 @@ def read_identity(path: str | os.PathLike[str]) -> Identity | None:
         return found
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"checkpoint {path} must be a directory, got a file: pass another path")
-    others = [other.name for other in directory.iterdir()] if directory.is_dir() else []
-    if any(not name.startswith(".") for name in others):
+    others = (
+        [other.name for other in directory.iterdir() if other.name != HEADER + PARTIAL] if directory.is_dir() else []
+    )
+    if others:
         raise ValueError(
             f"checkpoint {path} must be a new or empty directory, or one that a run left; it has no {HEADER}, "
             f"but {', '.join(sorted(others)[:3])}"
@@ -143,17 +145,13 @@ def read_arrays(path: Path) -> list[NDArray[Any]]:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file with its checksum, so that it is there as a whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(checksum(content))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    partial = path.with_name(path.name + PARTIAL)
+    with partial.open("wb") as file:
+        file.write(checksum(content))
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
     if os.name == "posix":
         # The new name is safe when the directory is.
         directory = os.open(path.parent, os.O_RDONLY)

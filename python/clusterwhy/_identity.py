@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import types
 from typing import Any, cast
 
 import joblib
@@ -43,7 +42,7 @@ def describe(value: Any) -> str:
         return "{" + ", ".join(f"{describe(key)}: {describe(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(describe, value)) + "]"
-    if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
+    if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     name = type(value).__qualname__
     if hasattr(value, "get_params"):

@@ -33,6 +33,7 @@ from clusterwhy._validation import (
     check_nonnegative,
     check_option,
     check_patch_size,
+    check_path,
     check_verbose,
     decode_labels,
     encode_reference,
@@ -111,6 +112,7 @@ class MinipatchMixin(LOCOMixin):
 
     def _check_settings(self) -> Settings:
         check_reference(self.reference)
+        check_path(self.checkpoint, "checkpoint")
         clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
         classifier = DecisionTreeClassifier() if self.classifier is None else self.classifier
         return Settings(

@@ -265,6 +265,7 @@ class LOCOSplit(LOCOMixin):
                 [(X, clusterer, split, seed) for split in splits],
                 [1] * len(splits),
                 description="cluster",
+                unit="split",
                 **workers,
             )
         )
@@ -286,6 +287,7 @@ class LOCOSplit(LOCOMixin):
             [(X, classifier, one, [None], k, seed) for one in labelled],
             [1] * len(labelled),
             description="classify",
+            unit="split",
             **workers,
         )
         judges = [Judge(one, base[0], k, loss) for one, base in zip(labelled, bases, strict=True)]
@@ -299,6 +301,7 @@ class LOCOSplit(LOCOMixin):
             [(X, classifier, judge.labelled, features, k, seed) for judge, features in plan],
             [len(features) for _, features in plan],
             description="leave out",
+            unit="feature",
             **workers,
         )
         for judge in judges:
