@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
+from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data
 from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
@@ -63,12 +65,15 @@ class Settings:
     threads: int
     verbose: int
 
-    def choose_engine(self, X: Any, n_columns: int, title: str = "") -> tuple[EngineChoice, Engine]:
-        """Decide, before anything is fitted, where minipatches of so many features run."""
+    def choose_engine(
+        self, X: Any, n_columns: int, workers: ExitStack, title: str = ""
+    ) -> tuple[EngineChoice, Engine]:
+        """Decide, before anything is fitted, where minipatches of so many features run, and take the data there."""
         choice, native = choose_engine(self.engine, self.clusterer, self.classifier, X, n_columns)
         if self.verbose:
             print(f"clusterwhy: engine {choice!r}")
         if native is None:
+            workers.enter_context(data_on_workers(X))
             return choice, SklearnEngine(X, self.clusterer, self.classifier, self.n_jobs, self.verbose, title)
         return choice, NativeEngine(X, *native, self.threads, self.verbose, title)
 
@@ -486,11 +491,12 @@ class LOCOMP(MinipatchMixin):
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
         fitted = self._blank_copy()
-        fitted._fit(X, self if self.warm_start and self._has("_grown") else None)
+        with ExitStack() as workers:
+            fitted._fit(X, self if self.warm_start and self._has("_grown") else None, workers)
         self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any, earlier: LOCOMP | None) -> None:
+    def _fit(self, X: Any, earlier: LOCOMP | None, workers: ExitStack) -> None:
         before = None if earlier is None else earlier._grown
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
@@ -509,7 +515,7 @@ class LOCOMP(MinipatchMixin):
         )
         check_something_left_out(design)
         reference = None if isinstance(self.reference, str) else encode_reference(self.reference, n_samples)
-        choice, engine = settings.choose_engine(X, design.n_columns)
+        choice, engine = settings.choose_engine(X, design.n_columns, workers)
         identity = self._identity(X, settings, choice, design)
         if before is not None:
             check_can_grow(before, target, identity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -162,11 +163,12 @@ class LOCORampart(MinipatchMixin):
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
         fitted = self._blank_copy()
-        fitted._fit(X)
+        with ExitStack() as workers:
+            fitted._fit(X, workers)
         self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any, workers: ExitStack) -> None:
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_features = X.shape[1]
@@ -197,7 +199,7 @@ class LOCORampart(MinipatchMixin):
             title = f"round {turn + 1}"
             part = None if checkpoint is None else checkpoint.part(title.replace(" ", "-"))
             design = self._round_design(X.shape, active, turn, seed)
-            choice, engine = settings.choose_engine(X, design.n_columns, f"{title}: ")
+            choice, engine = settings.choose_engine(X, design.n_columns, workers, f"{title}: ")
             reference = given
             if reference is None:
                 reference = self._round_reference(X, active, settings, seed, found, part)

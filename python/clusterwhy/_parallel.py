@@ -1,8 +1,9 @@
 """Spreads blocks of work over joblib's workers, whatever they are, and shows progress.
 
 The backend is the user's: ``with joblib.parallel_config(backend="dask")`` decides where blocks run. Tasks are
-module-level functions, data are direct arguments (so that they are memory-mapped or scattered once), and
-blocks do not depend on the number of workers.
+module-level functions, data are direct arguments (so that they are memory-mapped, or found where
+:func:`data_on_workers` left them), what differs between blocks is small, and blocks do not depend on the number of
+workers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
@@ -33,6 +36,22 @@ def progress(
     """Show a progress bar of `total` units, `start` of them done before; yields the function that moves it on."""
     with tqdm(total=total, initial=start, desc=description, unit=unit, disable=not verbose, leave=True) as bar:
         yield bar.update
+
+
+@contextmanager
+def data_on_workers(X: Any) -> Iterator[None]:
+    """Leave the data on every worker of a cluster for all the blocks that run inside.
+
+    joblib would send them anew for each pass, and to one worker, with which they were lost. Other backends share
+    memory.
+    """
+    backend, _ = get_active_backend()
+    if type(backend).__name__ != "DaskDistributedBackend" or id(X) in backend.data_futures:
+        yield
+        return
+    kept = {"client": backend.client, "wait_for_workers_timeout": backend.wait_for_workers_timeout}
+    with parallel_config(backend="dask", scatter=[X], **kept, **backend.submit_kwargs):
+        yield
 
 
 def run_blocks(
