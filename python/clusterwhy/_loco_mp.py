@@ -28,7 +28,7 @@ from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data
-from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
+from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise
 from clusterwhy._validation import (
     check_count,
     check_data,
@@ -61,6 +61,7 @@ class Settings:
     loss: Loss
     engine: str
     barrier: float
+    keep_samples: bool
     n_jobs: int | None
     threads: int
     verbose: int
@@ -79,7 +80,14 @@ class Settings:
 
     def score(self, grown: Grown) -> dict[str, Any]:
         """Score an ensemble."""
-        return score_ensemble(grown.ensemble, grown.consensus, self.loss, barrier=self.barrier, threads=self.threads)
+        return score_ensemble(
+            grown.ensemble,
+            grown.consensus,
+            self.loss,
+            barrier=self.barrier,
+            threads=self.threads,
+            keep_samples=self.keep_samples,
+        )
 
 
 def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any]) -> None:
@@ -126,6 +134,7 @@ class MinipatchMixin(LOCOMixin):
             loss=check_loss(self.loss),
             engine=check_option(self.engine, "engine", ENGINES),
             barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),
+            keep_samples=bool(self.store_sample_importances),
             n_jobs=self.n_jobs,
             threads=n_threads(self.n_jobs),
             verbose=check_verbose(self.verbose),
@@ -274,8 +283,8 @@ class MinipatchMixin(LOCOMixin):
         threads = n_threads(self.n_jobs)
         loss = check_loss(self.loss)
         ensemble = prepare(ensemble.with_sets(pack_bits(touched), len(members)), loss)
-        raw = raw_scores(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
-        return raw.features, counts
+        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
+        return found.mean[-1], counts
 
 
 class LOCOMP(MinipatchMixin):
@@ -343,6 +352,8 @@ class LOCOMP(MinipatchMixin):
         parameters or versions, or damaged, is refused. More minipatches than before may be asked for. Nothing is
         deleted: it takes the space of the votes and labels (see Notes). Functions, as parameters or inside
         estimators, are compared by name.
+    store_sample_importances : bool, default=True
+        Keep the scores of single observations, 8 N M bytes. All other scores are the same bits without.
     n_jobs : int, default=None
         Workers for minipatches (through joblib, whose backend you may set) and threads for the aggregation.
         The results are the same bits for any number.
@@ -451,6 +462,7 @@ class LOCOMP(MinipatchMixin):
         n_features_to_select: float | None = None,
         warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
+        store_sample_importances: bool = True,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -470,6 +482,7 @@ class LOCOMP(MinipatchMixin):
         self.n_features_to_select = n_features_to_select
         self.warm_start = warm_start
         self.checkpoint = checkpoint
+        self.store_sample_importances = store_sample_importances
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose

@@ -62,7 +62,7 @@ class LOCORampart(MinipatchMixin):
     max_samples, max_features : float or int, default=0.2
         As in :class:`LOCOMP`, of the features still in; a count is capped at half of them, so that every
         feature is left out by enough minipatches.
-    loss, engine, variance_barrier, n_jobs, random_state, verbose
+    loss, engine, variance_barrier, store_sample_importances, n_jobs, random_state, verbose
         As in :class:`LOCOMP`.
     checkpoint : str or path-like, default=None
         As in :class:`LOCOMP`, but all parameters must be the same: which features a round has depends on all of the
@@ -126,6 +126,7 @@ class LOCORampart(MinipatchMixin):
         engine: str = "auto",
         variance_barrier: float = 1e-4,
         checkpoint: str | os.PathLike[str] | None = None,
+        store_sample_importances: bool = True,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -144,6 +145,7 @@ class LOCORampart(MinipatchMixin):
         self.engine = engine
         self.variance_barrier = variance_barrier
         self.checkpoint = checkpoint
+        self.store_sample_importances = store_sample_importances
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
