@@ -122,6 +122,8 @@ def test_a_cluster_of_processes_gives_the_same_bits_and_outlives_a_worker(alone,
         # The data went out once, for both passes, and nothing else did.
         assert len(sent) == 1
         assert sent[0][0].shape == X.shape
+        assert_same_bits(fresh(MODELS["rampart"]).fit(X), alone["rampart"])
+        assert len(sent) == 2
         before = set(client.run(os.getpid).values())
         mark = tmp_path / "killed"
         reference = (X[:, 0] > np.median(X[:, 0])).astype(int)

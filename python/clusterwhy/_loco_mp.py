@@ -73,10 +73,13 @@ class Settings:
         choice, native = choose_engine(self.engine, self.clusterer, self.classifier, X, n_columns)
         if self.verbose:
             print(f"clusterwhy: engine {choice!r}")
+        engine: SklearnEngine | NativeEngine
         if native is None:
-            workers.enter_context(data_on_workers(X))
-            return choice, SklearnEngine(X, self.clusterer, self.classifier, self.n_jobs, self.verbose, title)
-        return choice, NativeEngine(X, *native, self.threads, self.verbose, title)
+            engine = SklearnEngine(X, self.clusterer, self.classifier, self.n_jobs, self.verbose, title)
+        else:
+            engine = NativeEngine(X, *native, self.threads, self.verbose, title)
+        workers.enter_context(data_on_workers(engine.X))
+        return choice, engine
 
     def score(self, grown: Grown) -> dict[str, Any]:
         """Score an ensemble."""

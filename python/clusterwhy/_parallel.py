@@ -23,9 +23,9 @@ BLOCK = 32
 BLOCK_BYTES = 2**28
 
 
-def blocks(n_patches: int, bytes_per_patch: int = 0, start: int = 0) -> list[range]:
+def blocks(n_patches: int, bytes_per_patch: int = 0, start: int = 0, most: int | None = None) -> list[range]:
     """Cut ``start..n_patches`` into blocks that depend on the data's size alone."""
-    size = max(1, min(BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
+    size = max(1, min(most or BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
     return [range(first, min(first + size, n_patches)) for first in range(start, n_patches, size)]
 
 
@@ -38,6 +38,11 @@ def progress(
         yield bar.update
 
 
+def on_cluster() -> bool:
+    """Whether joblib's backend is a cluster, whose workers share no memory with this process."""
+    return type(get_active_backend()[0]).__name__ == "DaskDistributedBackend"
+
+
 @contextmanager
 def data_on_workers(X: Any) -> Iterator[None]:
     """Leave the data on every worker of a cluster for all the blocks that run inside.
@@ -46,7 +51,7 @@ def data_on_workers(X: Any) -> Iterator[None]:
     memory.
     """
     backend, _ = get_active_backend()
-    if type(backend).__name__ != "DaskDistributedBackend" or id(X) in backend.data_futures:
+    if not on_cluster() or id(X) in backend.data_futures:
         yield
         return
     kept = {"client": backend.client, "wait_for_workers_timeout": backend.wait_for_workers_timeout}
