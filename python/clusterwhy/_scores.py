@@ -21,7 +21,7 @@ Loss = str | Callable[[NDArray[np.int64], NDArray[np.float64]], Any]
 # Bytes of leave-one-covariate-out probabilities that a callable loss is given work on at a time.
 CALLABLE_BYTES = 64 * 2**20
 # Bytes of sample scores that are worked on at a time where they are not kept (but 64 features at least).
-SAMPLE_BYTES = 2**27
+SAMPLE_BYTES = 2**28
 
 
 def check_loss(loss: Any) -> Loss:
@@ -108,6 +108,8 @@ def summarise(
         if raw.samples is not None:
             parts.append(moments(raw.samples, labels, ensemble.n_classes, threads))
         raws.append(raw if keep_samples else replace(raw, samples=None))
+        # The next block of samples does not come on top of this one.
+        del raw
     base = raws[0].base
     if not parts:
         return Summary(base, np.concatenate([raw.whole for raw in raws if raw.whole is not None]), None, None)
