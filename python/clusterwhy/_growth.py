@@ -278,7 +278,7 @@ class Convergence:
         """Add a look at the scores, `seconds` after the one before; return whether the scores are precise."""
         values, errors = scores["feature_importances_"], scores["monte_carlo_errors_"]
         top = rank_features(values) <= target.n_top
-        allowed = target.tol * max(np.nanmax(values, initial=0.0), 0.0)
+        allowed = target.tol * np.nanmax(values, initial=0.0)
         error = errors[top].max()
         overlap, fallen = np.nan, np.inf
         if self._looks:
@@ -316,21 +316,22 @@ def grow_until(
     """Grow an ensemble to its target; returns it with its scores, and writes down each look at them."""
     began = looked = time.monotonic()
     there = len(ensemble)
-    size: int | None = target.first(there)
-    while size is not None:
+    size = target.first(there)
+    while True:
         grown = ensemble.grow(size)
-        # Those of the look before go first: they may be as large as the data.
-        scores: dict[str, Any] = {}
         scores = score(grown)
         now = time.monotonic()
         precise = convergence.look(size, scores, target, now - looked)
         looked = now
         if precise or target.n_patches is not None:
-            break
-        size = target.after(size, size - there, now - began)
-    else:
-        warn_imprecise(convergence.record, target)
-    return grown, scores
+            return grown, scores
+        following = target.after(size, size - there, now - began)
+        if following is None:
+            warn_imprecise(convergence.record, target)
+            return grown, scores
+        size = following
+        # What may be as large as the data makes room for what comes in its place.
+        del grown, scores
 
 
 def warn_imprecise(record: dict[str, NDArray[Any]], target: Target) -> None:
