@@ -222,8 +222,8 @@ def test_a_run_that_is_killed_with_its_workers_goes_on(tmp_path):
 OTHERS = {
     "X was float64 of shape (80, 12), hash": ({}, np.roll(X, 1)),
     "X was float64 of shape (80, 12)": ({}, X[:70]),
-    "clusterer was AgglomerativeClustering(": ({"clusterer": AgglomerativeClustering(2)}, X),
-    "classifier was DecisionTreeClassifier(": ({"classifier": DecisionTreeClassifier(max_depth=2)}, X),
+    "clusterer__n_clusters was 3, and is now 2": ({"clusterer": AgglomerativeClustering(2)}, X),
+    "classifier__max_depth was None, and is now 2": ({"classifier": DecisionTreeClassifier(max_depth=2)}, X),
     "reference was 'full', and is now int64 of shape (80,)": ({"reference": np.arange(80) % 3}, X),
     "max_samples was 32 of 80, and is now 30 of 80": ({"max_samples": 30}, X),
     "max_features was 5 of 12, and is now 6 of 12": ({"max_features": 6}, X),

@@ -130,9 +130,9 @@ def test_the_drawn_seed_is_kept(random_state):
 OTHERS = {
     "X": ({}, X + 1),
     "X was float64 of shape (90, 12)": ({}, X[:-1]),
-    "feature names": ({}, "frame"),
-    "clusterer was AgglomerativeClustering": ({"clusterer": AgglomerativeClustering(4)}, X),
-    "classifier was DecisionTreeClassifier(": ({"classifier": DecisionTreeClassifier(max_depth=3)}, X),
+    "feature_names_in_": ({}, "frame"),
+    "clusterer__n_clusters was 3, and is now 4": ({"clusterer": AgglomerativeClustering(4)}, X),
+    "classifier__max_depth was None, and is now 3": ({"classifier": DecisionTreeClassifier(max_depth=3)}, X),
     "reference was 'full', and is now 'overlap'": ({"reference": "overlap"}, X),
     "max_samples was 36 of 90, and is now 20 of 90": ({"max_samples": 20}, X),
     "max_features": ({"max_features": 0.3}, X),
@@ -238,7 +238,7 @@ def test_rounds_of_rampart_find_their_own_numbers():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_patches": "many"}, "n_patches must be one of 'auto', got 'many'"),
+        ({"n_patches": "many"}, "n_patches must be an integer or 'auto', got 'many'"),
         ({"tol": -1}, "tol must be finite and at least 0, got -1"),
         ({"max_patches": 0}, "max_patches must be at least 1, got 0"),
         ({"max_seconds": -1}, "max_seconds must be finite and at least 0, got -1"),

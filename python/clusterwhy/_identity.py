@@ -54,6 +54,15 @@ def describe(value: Any) -> str:
         return name
 
 
+def describe_estimator(role: str, estimator: Any) -> Identity:
+    """Describe an estimator by its class and each of its parameters, however deep."""
+    found = {role: type(estimator).__qualname__ if hasattr(estimator, "get_params") else describe(estimator)}
+    params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    for name, value in sorted(params.items()):
+        found[f"{role}__{name}"] = type(value).__qualname__ if hasattr(value, "get_params") else describe(value)
+    return found
+
+
 def describe_data(X: Any) -> str:
     """Describe data by dtype, shape and a hash of the values, which does not depend on their order in memory."""
     digest = hashlib.blake2b(digest_size=16)

@@ -20,7 +20,7 @@ from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
 from clusterwhy._ensemble import SklearnEngine
 from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._growth import Convergence, Engine, GrowingEnsemble, Grown, Target, grow_until
-from clusterwhy._identity import Identity, describe, describe_data, refuse_differences, versions
+from clusterwhy._identity import Identity, describe, describe_data, describe_estimator, refuse_differences, versions
 from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
@@ -146,8 +146,8 @@ class MinipatchMixin(LOCOMixin):
     def _check_target(self, n_top: int, max_seconds: float | None = None) -> Target:
         """Return how far the ensemble is to grow; `n_top` scores are to be precise."""
         auto = isinstance(self.n_patches, str)
-        if auto:
-            check_option(self.n_patches, "n_patches", ("auto",))
+        if auto and self.n_patches != "auto":
+            raise ValueError(f"n_patches must be an integer or 'auto', got {self.n_patches!r}")
         return Target(
             n_patches=None if auto else check_count(self.n_patches, "n_patches"),
             tol=check_nonnegative(self.tol, "tol"),
@@ -173,9 +173,9 @@ class MinipatchMixin(LOCOMixin):
         return {
             **versions(),
             "X": describe_data(X),
-            "feature names": describe(vars(self).get("feature_names_in_")),
-            "clusterer": describe(settings.clusterer),
-            "classifier": describe(settings.classifier),
+            "feature_names_in_": describe(vars(self).get("feature_names_in_")),
+            **describe_estimator("clusterer", settings.clusterer),
+            **describe_estimator("classifier", settings.classifier),
             "max_samples": f"{design.n_rows} of {design.n_samples}",
             "max_features": f"{design.n_columns} of {design._n_active}",
             "reference": describe(reference),
@@ -321,8 +321,8 @@ class LOCOMP(MinipatchMixin):
     max_patches : int, default=50_000
         For ``n_patches="auto"``: the most minipatches.
     max_seconds : float, default=None
-        For ``n_patches="auto"``: about how long a fit may take, judged by the minipatches so far; how many that are
-        depends on the machine, which ``n_patches_`` says afterwards. None is no limit.
+        For ``n_patches="auto"``: about how long a fit may take, judged by the minipatches so far, of which there are
+        250 at least; how many it allows depends on the machine, and ``n_patches_`` says it. None is no limit.
     max_samples, max_features : float or int, default=0.2
         Size of a minipatch: a float is a fraction (rounded up), an int a count. 0.2 to 0.5 is usual.
     loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
