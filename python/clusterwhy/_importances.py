@@ -403,4 +403,4 @@ def import_extra(module: str, extra: str, what: str) -> Any:
 
 
 def _is_fitted_name(name: str) -> bool:
-    return (name.endswith("_") and not name.startswith("__")) or name in ("_spreads", "_ensemble", "_codes")
+    return (name.endswith("_") and not name.startswith("__")) or name in ("_spreads", "_ensemble", "_codes", "_grown")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import warnings
 from typing import Any, cast
 
@@ -87,6 +88,12 @@ def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
+
+
+def check_path(value: Any, name: str) -> None:
+    """Refuse what is neither None nor the name of a file."""
+    if value is not None and not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be None or a path, got {value!r} of type {type(value).__name__}")
 
 
 def check_seed(seed: Any) -> int:
