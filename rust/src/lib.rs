@@ -33,6 +33,7 @@
 //! - train and predict: [`native`] again
 //! - aggregate: [`votes`], [`aggregate`] (soft and hard votes), [`loss`], [`ari`]
 //! - score: [`summary`] (means and deviations), [`inference`] (how far they can be trusted)
+//! - beside them: [`deep`] (a clustering network that explains itself)
 //! - machinery: [`simd`] (instruction sets), [`parallel`] (threads), [`error`]; `python` is the only file that knows
 //!   Python.
 //!
@@ -51,6 +52,7 @@ pub mod ari;
 pub mod assignment;
 pub mod bits;
 pub mod consensus;
+pub mod deep;
 pub mod error;
 pub mod inference;
 pub mod loss;
