@@ -14,9 +14,11 @@ from clusterwhy._loco_mp import LOCOMP
 from clusterwhy._loco_rampart import LOCORampart
 from clusterwhy._loco_split import LOCOSplit
 from clusterwhy._patches import Minipatches, minipatches
+from clusterwhy.deep import InterpretableDeepClustering
 
 __all__ = [
     "LOCOMP",
+    "InterpretableDeepClustering",
     "LOCORampart",
     "LOCOSplit",
     "Minipatches",

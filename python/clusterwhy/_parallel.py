@@ -27,9 +27,9 @@ def blocks(n_patches: int, bytes_per_patch: int = 0) -> list[range]:
 
 
 @contextmanager
-def progress(total: int, description: str, verbose: int) -> Iterator[Callable[[int], Any]]:
+def progress(total: int, description: str, verbose: int, unit: str = "patch") -> Iterator[Callable[[int], Any]]:
     """Show a progress bar when `verbose`; yields the function that moves it on."""
-    with tqdm(total=total, desc=description, unit="patch", disable=not verbose, leave=True) as bar:
+    with tqdm(total=total, desc=description, unit=unit, disable=not verbose, leave=True) as bar:
         yield bar.update
 
 

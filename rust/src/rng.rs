@@ -25,11 +25,11 @@ pub enum Purpose {
     /// Random choices of an estimator fitted on its own.
     Standalone = 6,
     /// First weights of a network.
-    Weights = 7,
+    Weights = 10,
     /// The order of observations in an epoch of training.
-    Batches = 8,
+    Batches = 11,
     /// Noise of an epoch of training.
-    Noise = 9,
+    Noise = 12,
 }
 
 /// A stream of random numbers.
