@@ -24,6 +24,7 @@ from clusterwhy._validation import (
     check_verbose,
     n_threads,
     seed_from_random_state,
+    warn_one_cluster,
 )
 
 from ._architecture import choose_architecture
@@ -62,7 +63,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
     Parameters
     ----------
     n_clusters : int, default=8
-        Number K of clusters, at least 2.
+        Number K of clusters.
     hidden_layer_sizes : sequence of int, default=None
         Units of the encoder's hidden layers; the decoder mirrors them. None: one layer of the power of two that
         holds twice the M features, from 32 to 512, and above 128 a second one of half the size.
@@ -296,6 +297,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         self.feature_importances_ = gates.mean(axis=0, dtype=np.float64)
         self.ranking_ = rank_features(self.feature_importances_)
         self._networks_ = networks if self.warm_start else networks.without_moments()
+        warn_one_cluster(self.classes_, stacklevel=3)
         empty = np.setdiff1d(self.classes_, self.labels_)
         if len(empty):
             warnings.warn(
@@ -306,7 +308,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
             )
 
     def _check_settings(self, n_samples: int, n_features: int) -> Settings:
-        n_clusters = check_count(self.n_clusters, "n_clusters", minimum=2)
+        n_clusters = check_count(self.n_clusters, "n_clusters")
         if n_clusters > n_samples:
             raise ValueError(f"n_clusters={n_clusters} is more than there are observations, n_samples={n_samples}")
         architecture = choose_architecture(
