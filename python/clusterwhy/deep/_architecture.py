@@ -41,6 +41,7 @@ def choose_architecture(
     *,
     hidden_layer_sizes: Any,
     n_components: Any,
+    lifted: bool,
     gating_layer_size: Any,
     head_layer_size: Any,
     classifier_layer_size: Any,
@@ -48,7 +49,8 @@ def choose_architecture(
     """Check the sizes that were asked for and choose the others.
 
     The encoder's first hidden layer is the power of two that holds twice the features, from 32 to 512; above 128 a
-    second one is half as wide. The embedding has a dimension for each cluster, at least 8.
+    second one is half as wide. The embedding has a dimension for each cluster, at least 8, and one more for the
+    heads when it is `lifted`.
     """
     first = int(np.clip(2 ** np.ceil(np.log2(2 * n_features)), _NARROWEST, _WIDEST))
     hidden = _hidden_sizes(hidden_layer_sizes, (first,) if first <= 128 else (first, first // 2))
@@ -59,7 +61,7 @@ def choose_architecture(
         gating=(n_features, _size(gating_layer_size, "gating_layer_size", side), n_features),
         encoder=encoder,
         decoder=encoder[::-1],
-        head=(width, _size(head_layer_size, "head_layer_size", max(64, 8 * n_clusters)), n_clusters),
+        head=(width + lifted, _size(head_layer_size, "head_layer_size", max(64, 8 * n_clusters)), n_clusters),
         classifier=(n_features, _size(classifier_layer_size, "classifier_layer_size", side), n_clusters),
     )
 

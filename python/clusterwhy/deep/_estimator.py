@@ -41,7 +41,7 @@ from ._training import (
 )
 
 # Steps of training that a stage takes unless its epochs are given, and the fewest epochs.
-_PRETRAIN_STEPS, _GATE_STEPS, _CLUSTER_STEPS, _CLUSTER_GATE_STEPS = (500, 10), (1500, 30), (300, 20), (1500, 30)
+_PRETRAIN_STEPS, _GATE_STEPS, _CLUSTER_STEPS, _CLUSTER_GATE_STEPS = (300, 10), (1000, 30), (300, 20), (1500, 30)
 _BATCH = 256
 # Heads see this many times more observations a step: a cluster's coding rate needs many of each cluster.
 _HEAD_BATCHES = 4
@@ -89,6 +89,10 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         Share of the values that are set to the mean in the reconstruction from masked data, from 0 to below 1.
     latent_noise : float, default=0.2
         Standard deviation of the noise, around one, that multiplies the embedding.
+    embedding_offset : float or None, default=1.0
+        The heads look at directions of the embedding: centred, divided by its root mean square length, and lifted off
+        the origin by this constant coordinate, so that opposite sides have different directions. None takes the
+        embedding's own directions, as the source does.
     cluster_precision : float, default=0.1
         Precision of the clusters' coding rate (epsilon).
     temperature : float, default=1.0
@@ -97,7 +101,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         Weight of the mean chance of a cluster's gate to be open.
     pretrain_epochs, gate_epochs, cluster_epochs, cluster_gate_epochs : int, default=None
         Epochs of the autoencoder alone, of the autoencoder with its gates, of the heads and of the clusters' gates.
-        None: enough for 500, 1500, 300 and 1500 steps, and at least 10, 30, 20 and 30.
+        None: enough for 300, 1000, 300 and 1500 steps, and at least 10, 30, 20 and 30.
     batch_size : int, default=None
         Observations in a step; the heads take four times as many. None is 256. Batches are evened out, so that none
         is left over.
@@ -196,6 +200,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         gate_precision: float = 1.0,
         mask_fraction: float = 0.3,
         latent_noise: float = 0.2,
+        embedding_offset: float | None = 1.0,
         cluster_precision: float = 0.1,
         temperature: float = 1.0,
         cluster_gate_penalty: float = 0.3,
@@ -227,6 +232,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         self.gate_precision = gate_precision
         self.mask_fraction = mask_fraction
         self.latent_noise = latent_noise
+        self.embedding_offset = embedding_offset
         self.cluster_precision = cluster_precision
         self.temperature = temperature
         self.cluster_gate_penalty = cluster_gate_penalty
@@ -316,6 +322,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
             n_clusters,
             hidden_layer_sizes=self.hidden_layer_sizes,
             n_components=self.n_components,
+            lifted=self.embedding_offset is not None,
             gating_layer_size=self.gating_layer_size,
             head_layer_size=self.head_layer_size,
             classifier_layer_size=self.classifier_layer_size,
@@ -323,6 +330,9 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         mask = check_nonnegative(self.mask_fraction, "mask_fraction")
         if mask >= 1:
             raise ValueError(f"mask_fraction must be below 1, or nothing is left to rebuild from; got {mask}")
+        offset = self.embedding_offset
+        if offset is not None:
+            offset = check_nonnegative(offset, "embedding_offset")
         batch = min(n_samples, _BATCH if self.batch_size is None else check_count(self.batch_size, "batch_size", 2))
         head_batch = min(n_samples, _HEAD_BATCHES * batch)
 
@@ -348,6 +358,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
             gate_precision=check_positive(self.gate_precision, "gate_precision"),
             mask_fraction=mask,
             latent_noise=check_nonnegative(self.latent_noise, "latent_noise"),
+            embedding_offset=offset,
             cluster_precision=check_positive(self.cluster_precision, "cluster_precision"),
             temperature=check_positive(self.temperature, "temperature"),
             cluster_gate_penalty=check_nonnegative(self.cluster_gate_penalty, "cluster_gate_penalty"),
@@ -417,7 +428,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         Returns
         -------
         ndarray of shape (n, n_components) of float32
-            The head looks at directions only.
+            What the autoencoder makes of the gated row.
         """
         data, gates = self._gate(X)
         return self._networks_.embed(data * gates, n_threads(self.n_jobs))

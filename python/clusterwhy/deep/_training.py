@@ -46,6 +46,7 @@ class Settings:
     gate_precision: float
     mask_fraction: float
     latent_noise: float
+    embedding_offset: float | None
     cluster_precision: float
     temperature: float
     cluster_gate_penalty: float
@@ -58,6 +59,34 @@ class Settings:
     seed: int
     threads: int
     verbose: int
+
+
+@dataclass
+class Directions:
+    """How embeddings become the unit vectors that heads look at.
+
+    Coding rates know lines through the origin, and not which side of it a vector lies on. So embeddings are centred,
+    divided by their root mean square length, and lifted off the origin by a constant coordinate, `offset`; or, with
+    None, left where they are.
+    """
+
+    offset: float | None
+    center: _Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    scale: np.float32 = field(default_factory=lambda: np.float32(1))
+
+    def measure(self, embedding: _Floats) -> None:
+        """Take the centre and the scale of embeddings."""
+        self.center = embedding.mean(axis=0)
+        lengths = np.linalg.norm(embedding - self.center, axis=1)
+        self.scale = np.float32(np.sqrt(np.mean(lengths**2, dtype=np.float64)) or 1)
+
+    def of(self, embedding: _Floats) -> _Floats:
+        """Return unit vectors (n, d + 1), or (n, d) without an offset."""
+        if self.offset is not None:
+            constant = np.full((len(embedding), 1), self.offset, dtype=np.float32)
+            embedding = np.hstack([(embedding - self.center) / self.scale, constant])
+        lengths = np.linalg.norm(embedding, axis=1, keepdims=True)
+        return np.ascontiguousarray(embedding / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
 
 
 @dataclass
@@ -79,6 +108,7 @@ class Networks:
     autoencoder_steps: int = 0
     head_steps: int = 0
     epochs: list[int] = field(default_factory=lambda: [0, 0, 0])
+    directions: Directions = field(default_factory=lambda: Directions(None))
     encoder_statistics: _Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     head_statistics: _Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     best_head: int = 0
@@ -115,7 +145,7 @@ class Networks:
 
     def logits(self, embedding: _Floats, threads: int) -> _Floats:
         """Return the best head's logits (n, K)."""
-        directions = to_unit_length(embedding)
+        directions = self.directions.of(embedding)
         head, statistics = self.heads[self.best_head], self.head_statistics
         return _core.deep_apply(self.architecture.head, "norm_relu", head, statistics, directions, threads)
 
@@ -136,12 +166,6 @@ def n_parameters(widths: tuple[int, ...], kind: str) -> int:
     last = len(widths) - 2
     vectors = [2 if kind == "norm_relu" and i < last else 1 for i in range(last + 1)]
     return sum((n + v) * m for n, m, v in zip(widths[:-1], widths[1:], vectors, strict=True))
-
-
-def to_unit_length(embedding: _Floats) -> _Floats:
-    """Divide rows by their length."""
-    lengths = np.linalg.norm(embedding, axis=1, keepdims=True)
-    return np.ascontiguousarray(embedding / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
 def initial_networks(settings: Settings, X: NDArray[Any]) -> Networks:
@@ -251,7 +275,9 @@ def train_heads(
     """
     a, stage = settings.architecture, settings.heads
     done = networks.epochs[1]
-    directions = to_unit_length(embedding)
+    networks.directions = Directions(settings.embedding_offset)
+    networks.directions.measure(embedding)
+    directions = networks.directions.of(embedding)
     losses: list[NDArray[np.float64]] = []
 
     def step(epoch: int) -> float:
