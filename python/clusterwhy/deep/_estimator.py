@@ -43,6 +43,8 @@ from ._training import (
 # Steps of training that a stage takes unless its epochs are given, and the fewest epochs.
 _PRETRAIN_STEPS, _GATE_STEPS, _CLUSTER_STEPS, _CLUSTER_GATE_STEPS = (300, 10), (1000, 30), (300, 20), (1500, 30)
 _BATCH = 256
+# First rates of the clusters' gates.
+_GATE_RATES = {"adam": 0.01, "sgd": 0.1}
 # Heads see this many times more observations a step: a cluster's coding rate needs many of each cluster.
 _HEAD_BATCHES = 4
 # Unless given, patience is this share of a stage's epochs, and at least so many.
@@ -66,7 +68,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         Number K of clusters.
     hidden_layer_sizes : sequence of int, default=None
         Units of the encoder's hidden layers; the decoder mirrors them. None: one layer of the power of two that
-        holds twice the M features, from 32 to 512, and above 128 a second one of half the size.
+        holds twice the M features, from 32 to 256, and above 128 a second one of half the size.
     n_components : int, default=None
         Dimensions of the embedding. None is the larger of 8 and K.
     gating_layer_size : int, default=None
@@ -97,7 +99,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         Precision of the clusters' coding rate (epsilon).
     temperature : float, default=1.0
         Of the Gumbel-softmax (tau); small makes memberships hard while the heads are trained.
-    cluster_gate_penalty : float, default=0.3
+    cluster_gate_penalty : float, default=0.1
         Weight of the mean chance of a cluster's gate to be open.
     pretrain_epochs, gate_epochs, cluster_epochs, cluster_gate_epochs : int, default=None
         Epochs of the autoencoder alone, of the autoencoder with its gates, of the heads and of the clusters' gates.
@@ -109,8 +111,11 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         First step size of Adam for the autoencoder and its gates; it falls along a cosine.
     cluster_learning_rate : float, default=1e-2
         First step size of Adam for the heads; it falls along a cosine.
-    cluster_gate_learning_rate : float, default=0.1
-        Step size of gradient descent for the clusters' gates.
+    cluster_gate_solver : {"adam", "sgd"}, default="adam"
+        Optimizer of the clusters' gates and their classifier: Adam, or plain gradient descent, as the source has it,
+        whose steps shrink with the number of gates.
+    cluster_gate_learning_rate : float, default=None
+        First step size for the clusters' gates; it falls along a cosine. None is 0.01 for "adam", 0.1 for "sgd".
     n_init : int, default=4
         Heads that are trained, from different first weights, on the one embedding.
     tol : float, default=1e-4
@@ -203,7 +208,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         embedding_offset: float | None = 1.0,
         cluster_precision: float = 0.1,
         temperature: float = 1.0,
-        cluster_gate_penalty: float = 0.3,
+        cluster_gate_penalty: float = 0.1,
         pretrain_epochs: int | None = None,
         gate_epochs: int | None = None,
         cluster_epochs: int | None = None,
@@ -211,7 +216,8 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         batch_size: int | None = None,
         learning_rate: float = 1e-3,
         cluster_learning_rate: float = 1e-2,
-        cluster_gate_learning_rate: float = 0.1,
+        cluster_gate_solver: str = "adam",
+        cluster_gate_learning_rate: float | None = None,
         n_init: int = 4,
         tol: float = 1e-4,
         n_iter_no_change: int | None = None,
@@ -243,6 +249,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.cluster_learning_rate = cluster_learning_rate
+        self.cluster_gate_solver = cluster_gate_solver
         self.cluster_gate_learning_rate = cluster_gate_learning_rate
         self.n_init = n_init
         self.tol = tol
@@ -340,12 +347,15 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
             asked = getattr(self, name)
             return enough_epochs(*steps, n_samples, size) if asked is None else check_count(asked, name, minimum=0)
 
-        def stage(n_epochs: int, size: int, rate: str) -> Stage:
+        def stage(n_epochs: int, size: int, name: str, default: float | None = None) -> Stage:
+            asked = getattr(self, name)
+            rate = default if asked is None and default is not None else check_positive(asked, name)
             patience = max(_LEAST_PATIENCE, int(_PATIENCE * n_epochs))
             if self.n_iter_no_change is not None:
                 patience = check_count(self.n_iter_no_change, "n_iter_no_change")
-            return Stage(n_epochs, size, check_positive(getattr(self, rate), rate), patience)
+            return Stage(n_epochs, size, rate, patience)
 
+        solver = check_option(self.cluster_gate_solver, "cluster_gate_solver", tuple(_GATE_RATES))
         pretrain = epochs("pretrain_epochs", _PRETRAIN_STEPS, batch)
         gated = epochs("gate_epochs", _GATE_STEPS, batch)
         heads = epochs("cluster_epochs", _CLUSTER_STEPS, head_batch)
@@ -362,10 +372,11 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
             cluster_precision=check_positive(self.cluster_precision, "cluster_precision"),
             temperature=check_positive(self.temperature, "temperature"),
             cluster_gate_penalty=check_nonnegative(self.cluster_gate_penalty, "cluster_gate_penalty"),
+            adam=solver == "adam",
             n_pretrain=pretrain,
             autoencoder=stage(pretrain + gated, batch, "learning_rate"),
             heads=stage(heads, head_batch, "cluster_learning_rate"),
-            cluster_gates=stage(cluster_gates, batch, "cluster_gate_learning_rate"),
+            cluster_gates=stage(cluster_gates, batch, "cluster_gate_learning_rate", _GATE_RATES[solver]),
             n_init=check_count(self.n_init, "n_init"),
             tol=check_nonnegative(self.tol, "tol"),
             seed=seed_from_random_state(self.random_state),

@@ -17,7 +17,7 @@ _Floats = NDArray[np.float32]
 
 # Rates fall to this share of where they start.
 _LAST_RATE = 0.01
-# Share of the gates' epochs in which their penalty rises.
+# Share of the epochs with gates in which their penalty rises.
 _RISE = 0.5
 # Streams of first weights.
 _GATING, _ENCODER, _DECODER, _CLASSIFIER, _HEADS = 0, 1, 2, 3, 16
@@ -50,6 +50,7 @@ class Settings:
     cluster_precision: float
     temperature: float
     cluster_gate_penalty: float
+    adam: bool
     n_pretrain: int
     autoencoder: Stage
     heads: Stage
@@ -105,8 +106,10 @@ class Networks:
     cluster_gates: _Floats
     autoencoder_moments: _Floats
     head_moments: _Floats
+    cluster_gate_moments: _Floats
     autoencoder_steps: int = 0
     head_steps: int = 0
+    cluster_gate_steps: int = 0
     epochs: list[int] = field(default_factory=lambda: [0, 0, 0])
     directions: Directions = field(default_factory=lambda: Directions(None))
     encoder_statistics: _Floats = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -158,7 +161,7 @@ class Networks:
     def without_moments(self) -> Networks:
         """Drop what only more training would need."""
         none = np.zeros(0, np.float32)
-        return replace(self, autoencoder_moments=none, head_moments=none)
+        return replace(self, autoencoder_moments=none, head_moments=none, cluster_gate_moments=none)
 
 
 def n_parameters(widths: tuple[int, ...], kind: str) -> int:
@@ -184,6 +187,7 @@ def initial_networks(settings: Settings, X: NDArray[Any]) -> Networks:
     )
     heads = np.stack([_core.deep_initial(a.head, "norm_relu", 1.0, seed, _HEADS + r) for r in range(settings.n_init)])
     classifier = _core.deep_initial(a.classifier, "norm_relu", 1.0, seed, _CLASSIFIER)
+    cluster_gates = np.concatenate([np.zeros(a.n_clusters * a.n_features, np.float32), classifier])
     return Networks(
         architecture=a,
         center=center,
@@ -191,9 +195,10 @@ def initial_networks(settings: Settings, X: NDArray[Any]) -> Networks:
         scale=scale if scale > 0 else 1.0,
         autoencoder=autoencoder,
         heads=heads,
-        cluster_gates=np.concatenate([np.zeros(a.n_clusters * a.n_features, np.float32), classifier]),
+        cluster_gates=cluster_gates,
         autoencoder_moments=np.zeros(2 * len(autoencoder), np.float32),
         head_moments=np.zeros((len(heads), 2 * heads.shape[1]), np.float32),
+        cluster_gate_moments=np.zeros(2 * len(cluster_gates), np.float32),
     )
 
 
@@ -209,7 +214,8 @@ def continued(earlier: Networks, settings: Settings) -> Networks:
     if networks.autoencoder_moments.size == 0:
         networks.autoencoder_moments = np.zeros(2 * len(networks.autoencoder), np.float32)
         networks.head_moments = np.zeros((len(networks.heads), 2 * networks.heads.shape[1]), np.float32)
-        networks.autoencoder_steps = networks.head_steps = 0
+        networks.cluster_gate_moments = np.zeros(2 * len(networks.cluster_gates), np.float32)
+        networks.autoencoder_steps = networks.head_steps = networks.cluster_gate_steps = 0
     return networks
 
 
@@ -317,20 +323,30 @@ def train_cluster_gates(
     """Stage 2: the clusters' gates, against labels that no longer change."""
     a, stage = settings.architecture, settings.cluster_gates
     done = networks.epochs[2]
-    rise = stage.n_epochs if done == 0 else 0
+    rise = _RISE * stage.n_epochs if done == 0 else 0.0
 
     def step(epoch: int) -> float:
-        risen = epoch / rise if rise else 1.0
-        weight = along_cosine(0.0, settings.cluster_gate_penalty, risen)
-        # Plain descent keeps its rate: a fit that ends early must have learned at full speed.
-        options = _epoch(settings, stage, epoch, done) | {"rate": stage.rate}
-        networks.cluster_gates, entropy, sparsity = _core.deep_global_gates_epoch(
-            a.classifier, networks.cluster_gates, gated, labels, weight, options
+        weight = along_cosine(0.0, settings.cluster_gate_penalty, epoch / rise if rise else 1.0)
+        state, entropy, sparsity = _core.deep_global_gates_epoch(
+            a.classifier,
+            networks.cluster_gates,
+            networks.cluster_gate_moments,
+            networks.cluster_gate_steps,
+            gated,
+            labels,
+            weight,
+            settings.adam,
+            _epoch(settings, stage, epoch, done),
         )
+        networks.cluster_gates, networks.cluster_gate_moments, networks.cluster_gate_steps = state
         networks.epochs[2] = done + epoch + 1
         return entropy + weight * sparsity
 
-    # The penalty rises to the last epoch, so no epoch before it says that training is over.
-    plateau = Plateau(settings.tol, stage.patience)
-    name = "clusters' gates"
-    return run_epochs(stage.n_epochs, step, name=name, verbose=settings.verbose, plateau=plateau, first_watched=rise)
+    return run_epochs(
+        stage.n_epochs,
+        step,
+        name="clusters' gates",
+        verbose=settings.verbose,
+        plateau=Plateau(settings.tol, stage.patience),
+        first_watched=int(rise),
+    )

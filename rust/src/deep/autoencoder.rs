@@ -11,11 +11,11 @@
 //! where `|.|` is the mean of squares or of absolute values ([`super::gates::sparsity`], [`super::coding_rate::total`]).
 //! The versions of the batch are stacked as groups of rows ([`super::network`]); `E(x)` is computed once.
 
-use super::batches::{Batches, gather};
+use super::batches::{Batches, fill_normal, gather};
 use super::coding_rate;
 use super::gates::{follows, gate, sparsity};
 use super::network::{Activation, Network, Tape};
-use super::optimizer::Adam;
+use super::optimizer::{Solver, Training};
 use super::real::Real;
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
@@ -72,14 +72,11 @@ pub struct Noise<T> {
 
 impl<T: Real> Noise<T> {
     fn draw(&mut self, n: usize, features: usize, latent: usize, settings: &Settings, stream: &mut Stream) {
-        let mut fill = |out: &mut Vec<T>, len: usize, draw: &dyn Fn(&mut Stream) -> f64| {
-            out.clear();
-            out.extend((0..len).map(|_| T::of(draw(stream))));
-        };
-        fill(&mut self.mask, n * features, &|s| f64::from(s.unit() >= settings.masked));
-        fill(&mut self.latent, n * latent, &|s| 1.0 + settings.latent_noise * s.normal());
+        self.mask.clear();
+        self.mask.extend((0..n * features).map(|_| T::of(f64::from(stream.unit() >= settings.masked))));
+        fill_normal(&mut self.latent, n * latent, 1.0, settings.latent_noise, stream);
         let gates = if settings.gated { n * features } else { 0 };
-        fill(&mut self.gates, gates, &|s| GATE_NOISE * s.normal());
+        fill_normal(&mut self.gates, gates, 0.0, GATE_NOISE, stream);
     }
 }
 
@@ -256,7 +253,7 @@ impl Autoencoder {
     pub fn epoch<T: Real>(
         &self,
         workers: Workers<'_>,
-        state: &mut Adam<T>,
+        state: &mut Training<T>,
         x: &[T],
         settings: &Settings,
         batch_size: usize,
@@ -290,7 +287,7 @@ impl Autoencoder {
                 &mut scratch,
                 &mut gradient,
             );
-            state.step(&gradient, rate);
+            state.step(Solver::Adam, &gradient, rate);
             terms.add(found, batches.rows(b).len() as f64 * features as f64 / x.len() as f64);
             (scratch.batch, scratch.noise, scratch.gradient) = (batch, noise, gradient);
         }
@@ -387,7 +384,7 @@ mod tests {
         let (model, parameters, x, _) = problem();
         let settings = Settings { sparsity: 0.1, diversity: 0.01, ..plain() };
         let fit = |threads| {
-            let mut state = Adam::new(parameters.clone());
+            let mut state = Training::new(parameters.clone());
             let terms: Vec<Terms> = (0..40)
                 .map(|epoch| model.epoch(Workers::new(threads), &mut state, &x, &settings, 7, 1e-2, 0, epoch))
                 .collect();

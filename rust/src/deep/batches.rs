@@ -1,4 +1,4 @@
-//! Mini-batches: every observation once an epoch, in an order drawn for it.
+//! Mini-batches: every observation once an epoch, in an order drawn for it; and what is filled in for each.
 
 use std::ops::Range;
 
@@ -40,6 +40,13 @@ pub fn gather<T: Real>(x: &[T], columns: usize, rows: &[usize], out: &mut Vec<T>
     for &row in rows {
         out.extend_from_slice(&x[row * columns..][..columns]);
     }
+}
+
+/// Fills `out` with `len` normal numbers.
+pub fn fill_normal<T: Real>(out: &mut Vec<T>, len: usize, mean: f64, deviation: f64, stream: &mut Stream) {
+    out.clear();
+    out.extend((0..len.div_ceil(2)).flat_map(|_| stream.normals()).map(|e| T::of(mean + deviation * e)));
+    out.truncate(len);
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ mod tests {
         let mut stream = Stream::new(1, Purpose::Noise, 0);
         for mu in [-0.9, -0.5, 0.0, 0.4] {
             let draws = 20_000;
-            let open = (0..draws).filter(|_| gate(mu + 0.5 * stream.normal()) > 0.0).count();
+            let open = (0..draws).filter(|_| gate(mu + 0.5 * stream.normals()[0]) > 0.0).count();
             assert!((open as f64 / f64::from(draws) - open_chance(mu, 0.5).0).abs() < 0.015);
         }
     }

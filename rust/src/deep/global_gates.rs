@@ -2,13 +2,13 @@
 //!
 //! A matrix of gates, one row a cluster, is learned with an auxiliary classifier `A` that has to name the cluster of an
 //! observation from its gated features, `A(x z z_G[label])`, by cross-entropy, while open gates cost what
-//! [`super::gates::sparsity`] says. Both descend plainly.
+//! [`super::gates::sparsity`] says.
 
 use super::autoencoder::GATE_NOISE;
-use super::batches::{Batches, gather};
+use super::batches::{Batches, fill_normal, gather};
 use super::gates::{follows, gate, sparsity};
 use super::network::{Activation, Network, Tape};
-use super::optimizer::descend;
+use super::optimizer::{Solver, Training};
 use super::real::Real;
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
@@ -113,10 +113,11 @@ impl GlobalGates {
     pub fn epoch<T: Real>(
         &self,
         workers: Workers<'_>,
-        parameters: &mut [T],
+        state: &mut Training<T>,
         x: &[T],
         labels: &[usize],
         weight: f64,
+        solver: Solver,
         batch_size: usize,
         rate: f64,
         seed: u64,
@@ -137,14 +138,13 @@ impl GlobalGates {
             gather(x, features, rows, &mut batch);
             batch_labels.clear();
             batch_labels.extend(rows.iter().map(|&i| labels[i]));
-            noise.clear();
-            noise.extend((0..batch.len()).map(|_| T::of(GATE_NOISE * stream.normal())));
+            fill_normal(&mut noise, batch.len(), 0.0, GATE_NOISE, &mut stream);
             let mut gradient = std::mem::take(&mut scratch.gradient);
             gradient.clear();
-            gradient.resize(parameters.len(), T::ZERO);
+            gradient.resize(state.parameters.len(), T::ZERO);
             let found = self.loss(
                 workers.threads,
-                parameters,
+                &state.parameters,
                 &batch,
                 &batch_labels,
                 &noise,
@@ -152,7 +152,7 @@ impl GlobalGates {
                 &mut scratch,
                 &mut gradient,
             );
-            descend(parameters, &gradient, rate);
+            state.step(solver, &gradient, rate);
             scratch.gradient = gradient;
             let share = rows.len() as f64 / labels.len() as f64;
             means.iter_mut().zip(found).for_each(|(mean, value)| *mean += share * value);
@@ -174,7 +174,7 @@ mod tests {
         parameters.extend(gates.classifier().initial::<f64>(&mut stream, 1.0));
         let x = random(&mut stream, 8 * 5);
         let labels = [0, 1, 2, 0, 1, 2, 2, 0];
-        let noise: Vec<f64> = (0..8 * 5).map(|_| GATE_NOISE * stream.normal()).collect();
+        let noise: Vec<f64> = (0..8 * 5).map(|_| GATE_NOISE * stream.normals()[0]).collect();
         for weight in [0.0, 2.0] {
             let loss = |parameters: &[f64], gradient: &mut [f64]| {
                 let scratch = &mut Scratch::default();

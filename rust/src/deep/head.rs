@@ -7,7 +7,7 @@
 use super::batches::{Batches, gather};
 use super::coding_rate;
 use super::network::{Activation, Network, Tape};
-use super::optimizer::Adam;
+use super::optimizer::{Solver, Training};
 use super::real::Real;
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
@@ -86,7 +86,7 @@ impl Head {
     pub fn epoch<T: Real>(
         &self,
         workers: Workers<'_>,
-        state: &mut Adam<T>,
+        state: &mut Training<T>,
         embedding: &[T],
         settings: &Settings,
         batch_size: usize,
@@ -113,7 +113,7 @@ impl Head {
             gradient.clear();
             gradient.resize(state.parameters.len(), T::ZERO);
             let found = self.loss(&state.parameters, &batch, &noise, settings, &mut scratch, &mut gradient);
-            state.step(&gradient, rate);
+            state.step(Solver::Adam, &gradient, rate);
             loss += found * batches.rows(b).len() as f64 / n as f64;
             (scratch.batch, scratch.noise, scratch.gradient) = (batch, noise, gradient);
         }
@@ -151,11 +151,11 @@ mod tests {
         let mut embedding = vec![0.0; 60 * 3];
         for (i, row) in embedding.chunks_mut(3).enumerate() {
             row[i % 3] = 1.0;
-            row.iter_mut().for_each(|v| *v += 0.05 * stream.normal());
+            row.iter_mut().for_each(|v| *v += 0.05 * stream.normals()[0]);
         }
         coding_rate::to_unit_length(&mut embedding, 3);
         let head = Head::new(&[3, 16, 3]);
-        let mut state: Adam<f64> = Adam::new(head.network().initial(&mut stream, 1.0));
+        let mut state: Training<f64> = Training::new(head.network().initial(&mut stream, 1.0));
         let settings = Settings { temperature: 1.0, precision: 0.1 };
         for epoch in 0..150 {
             head.epoch(Workers::new(1), &mut state, &embedding, &settings, 60, 1e-2, 0, epoch);

@@ -136,7 +136,7 @@ impl Network {
                 _ => 2.0 / (layer.inputs + layer.outputs) as f64,
             };
             let gain = if i + 1 == self.layers.len() { last_gain } else { 1.0 };
-            weights.iter_mut().for_each(|w| *w = T::of(gain * variance.sqrt() * stream.normal()));
+            weights.iter_mut().for_each(|w| *w = T::of(gain * variance.sqrt() * stream.normals()[0]));
             if layer.activation == Activation::NormRelu {
                 vectors[..layer.outputs].fill(T::ONE);
             }

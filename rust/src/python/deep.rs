@@ -11,7 +11,7 @@ use crate::deep::coding_rate;
 use crate::deep::global_gates::{self, GlobalGates};
 use crate::deep::head::{self, Head};
 use crate::deep::network::{Activation, Network};
-use crate::deep::optimizer::Adam;
+use crate::deep::optimizer::{Solver, Training};
 use crate::error::{Error, Result};
 use crate::parallel::{Workers, for_each_chunk, pooled};
 use crate::rng::{Purpose, Stream};
@@ -167,7 +167,7 @@ pub fn deep_autoencoder_epoch<'py>(
     expect("the moments' length", moments.shape()[0], 2 * model.n_parameters())?;
     expect("the number of columns", x.shape()[1], widths[0])?;
     let (parameters, moments) = (slice(&parameters)?.to_vec(), slice(&moments)?.to_vec());
-    let mut state = Adam { parameters, moments, steps };
+    let mut state = Training { parameters, moments, steps };
     let x = slice(&x)?;
     let Epoch { batch_size, rate, seed, epoch, threads } = epoch;
     let (state, terms) = detached(py, threads, |workers| {
@@ -205,12 +205,12 @@ pub fn deep_heads_epoch<'py>(
     expect("the moments' length", moments.shape()[1], 2 * length)?;
     expect("the number of columns", embedding.shape()[1], widths[0])?;
     let states = slice(&parameters)?.chunks(length).zip(slice(&moments)?.chunks(2 * length));
-    let adam = |(parameters, moments): (&[f32], &[f32])| Adam {
+    let training = |(parameters, moments): (&[f32], &[f32])| Training {
         parameters: parameters.into(),
         moments: moments.into(),
         steps,
     };
-    let mut states: Vec<(Adam<f32>, f64)> = states.map(|state| (adam(state), 0.0)).collect();
+    let mut states: Vec<(Training<f32>, f64)> = states.map(|state| (training(state), 0.0)).collect();
     let embedding = slice(&embedding)?;
     let settings = head::Settings { temperature, precision };
     let Epoch { batch_size, rate, seed, epoch, threads } = epoch;
@@ -250,27 +250,31 @@ fn check_codes(labels: &[i64], rows: usize, clusters: usize) -> Result<Vec<usize
     labels.iter().map(code).collect()
 }
 
-type Gates<'py> = (Bound<'py, PyArray1<f32>>, f64, f64);
-
-/// One epoch of the global gates and their classifier: the new parameters, mean cross-entropy and sparsity.
+/// One epoch of the global gates and their classifier: the new state, mean cross-entropy and sparsity.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
 pub fn deep_global_gates_epoch<'py>(
     py: Python<'py>,
     widths: Vec<usize>,
     parameters: PyReadonlyArray1<'py, f32>,
+    moments: PyReadonlyArray1<'py, f32>,
+    steps: u64,
     x: PyReadonlyArray2<'py, f32>,
     labels: PyReadonlyArray1<'py, i64>,
     weight: f64,
+    adam: bool,
     epoch: Epoch,
-) -> PyResult<Gates<'py>> {
+) -> PyResult<(State<'py>, f64, f64)> {
     check_widths(&widths)?;
     let model = GlobalGates::new(&widths);
     let length = model.n_gates() + model.classifier().n_parameters();
     expect("the parameters' length", parameters.shape()[0], length)?;
+    expect("the moments' length", moments.shape()[0], 2 * length)?;
     expect("the number of columns", x.shape()[1], widths[0])?;
     let labels = check_codes(slice(&labels)?, x.shape()[0], widths[widths.len() - 1])?;
-    let mut state = slice(&parameters)?.to_vec();
+    let (parameters, moments) = (slice(&parameters)?.to_vec(), slice(&moments)?.to_vec());
+    let mut state = Training { parameters, moments, steps };
+    let solver = if adam { Solver::Adam } else { Solver::Descent };
     let x = slice(&x)?;
     let Epoch { batch_size, rate, seed, epoch, threads } = epoch;
     // The numbers of epochs below 2^32 are the autoencoder's, and the heads' are below 2^63.
@@ -278,11 +282,12 @@ pub fn deep_global_gates_epoch<'py>(
     let (state, [entropy, open]) = detached(py, threads, |workers| {
         let means = pooled(workers, |threads| {
             let workers = Workers { threads, ..workers };
-            model.epoch(workers, &mut state, x, &labels, weight, batch_size, rate, seed, epoch)
+            model.epoch(workers, &mut state, x, &labels, weight, solver, batch_size, rate, seed, epoch)
         });
         Ok((state, means))
     })?;
-    Ok((state.into_pyarray(py), entropy, open))
+    let arrays = (state.parameters.into_pyarray(py), state.moments.into_pyarray(py), state.steps);
+    Ok((arrays, entropy, open))
 }
 
 /// The coding rate of clusters, per dimension, for unit embeddings and memberships.
