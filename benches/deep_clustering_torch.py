@@ -2,14 +2,15 @@
 
     python benches/deep_clustering_torch.py [--mnist mnist_5k.csv.gz] [--jobs 1]
 
-Needs torch, which nothing else here does. The first stage is compared, gates in use: four reconstructions, sparsity and
-the gates' coding rate, then one step of Adam. Both run in this process with the same number of threads; times are the
-least of several epochs.
+Needs torch, which nothing else here does. The first stage is compared, gates in use: four reconstructions, sparsity
+and the gates' coding rate, then one step of Adam. Both run in this process with the same number of threads; times are
+the least of several epochs.
 """
 
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ BATCH = 256
 def perceptron(widths: tuple[int, ...], kind: str) -> nn.Sequential:
     """Return the network that the core calls `kind`."""
     layers: list[nn.Module] = []
-    for i, (n, m) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (n, m) in enumerate(pairwise(widths)):
         if kind == "tanh":
             layers += [nn.Linear(n, m), nn.Tanh()]
         elif i < len(widths) - 2:
@@ -85,7 +86,7 @@ def loss(networks: list[nn.Sequential], x: Any, gates: Any, mask: Any, latent: A
 
 def sizes(a: Architecture) -> int:
     """Return the length of the core's parameters of the first stage."""
-    return n_parameters(a.gating, "tanh") + n_parameters(a.encoder, "norm_relu") + n_parameters(a.decoder, "norm_relu")
+    return n_parameters(a.gating, "tanh") + sum(n_parameters(w, "norm_relu") for w in (a.encoder, a.decoder))
 
 
 def torch_networks(a: Architecture, parameters: np.ndarray) -> list[nn.Sequential]:
