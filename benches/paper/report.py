@@ -67,7 +67,7 @@ def simulation(experiment: str, table: pd.DataFrame, folder: Path) -> str:
         ax.set(title=f"{setting}, {difficulty}", xscale="log", xlabel="features", ylim=(-0.03, 1.03))
     for ax in axes[:2]:
         ax.set_ylabel("top-10 hits")
-    axes[-1].legend(fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
     figure.savefig(folder / f"{experiment}.png", dpi=110)
 
     size = hits[["n_clusters", "n_samples"]].iloc[0]
