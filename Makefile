@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The core is built again when a source changes, the environment when its description does.
 RUST := $(shell find rust/src -name '*.rs') Cargo.toml
 
-.PHONY: demo test lint docs bench wheel clean
+.PHONY: demo test lint docs bench paper paper-quick wheel clean
 
 demo: $(VENV)/.built
 	$(BIN)/python -m clusterwhy.demo --output output
@@ -36,6 +36,13 @@ bench: $(VENV)/.built .bench-venv/.built
 	cargo bench --quiet --bench kernels
 	$(BIN)/python benches/compare.py --published .bench-venv/bin/python
 	$(BIN)/python benches/overhead.py
+
+# The source's figures and tables, measured again (hours; goes on from where it stopped), and in minutes.
+paper: $(VENV)/.built .bench-venv/.built
+	$(BIN)/python benches/paper --published .bench-venv/bin/python
+
+paper-quick: $(VENV)/.built
+	$(BIN)/python benches/paper --quick --output output/paper-quick
 
 # The published library, in an environment of its own.
 .bench-venv/.built:
