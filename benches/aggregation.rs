@@ -147,13 +147,8 @@ fn run(case: &Case, threads: usize) {
         let ensemble = Ensemble { votes, voters: &voters, holds: &holds, n_classes: k };
         let loo = leave_one_out(&ensemble, workers);
         let scores = sample_scores(&ensemble, &loo, &labels, losses, workers);
-        for (l, _) in losses.iter().enumerate() {
-            let of_loss: Vec<f64> = scores
-                .chunks_exact(losses.len() * m)
-                .flat_map(|row| row[l * m..(l + 1) * m].to_vec())
-                .collect();
-            black_box(moments(&of_loss, &labels, k, workers));
-        }
+        // The scores of every loss side by side: N rows of L x M columns.
+        black_box(moments(&scores, &labels, k, workers));
     };
     let soft_seconds = best(5, || whole(Votes::Single(&soft), &Loss::ALL));
     let hard_seconds = best(9, || whole(Votes::Hard(&hard), &[Loss::ZeroOne]));

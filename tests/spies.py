@@ -1,6 +1,8 @@
 """Estimators that report what they are given; in a module of their own, so that workers can import them."""
 
 import os
+import signal
+import time
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -58,6 +60,32 @@ class SpyClassifier(ClassifierMixin, BaseEstimator):
         note(self.directory, f"predict {len(X)} {X.dtype} C {self.random_state} []")
         distances = ((X[:, None] - self.means_) ** 2).sum(axis=2)
         return self.classes_[distances.argmin(axis=1)]
+
+
+class SlowClusterer(BaseEstimator):
+    """Takes its time to cut at the median of its first feature."""
+
+    def __init__(self, seconds=0.02):
+        self.seconds = seconds
+
+    def fit_predict(self, X, y=None):
+        time.sleep(self.seconds)
+        return (X[:, 0] > np.median(X[:, 0])).astype(int)
+
+
+class KillsItsWorker(SlowClusterer):
+    """Ends the first process that fits it, and no other."""
+
+    def __init__(self, seconds=0.02, mark=None):
+        super().__init__(seconds)
+        self.mark = mark
+
+    def fit_predict(self, X, y=None):
+        try:
+            with open(self.mark, "x"):
+                os.kill(os.getpid(), signal.SIGKILL)
+        except FileExistsError:
+            return super().fit_predict(X)
 
 
 def describe(X, block):

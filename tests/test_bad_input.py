@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
@@ -13,6 +14,7 @@ from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import clusterwhy as cw
@@ -89,6 +91,10 @@ class FailsInMinipatch(BaseEstimator):
         return np.arange(len(X)) % 2
 
 
+def exhausted(X):
+    raise MemoryError("Unable to allocate 9 TiB")
+
+
 def numbered():
     return np.column_stack([np.arange(N), *[X[:, 0]] * (M - 1)])
 
@@ -135,6 +141,23 @@ FITS = {
     # the data
     "nan": (lambda: mp().fit(put(np.nan)), ValueError, r"Input X contains NaN.\s*LOCOMP does not accept missing"),
     "inf": (lambda: mp().fit(put(np.inf)), ValueError, "Input X contains infinity or a value too large"),
+    "nan in a frame": (
+        lambda: mp().fit(pd.DataFrame(put(np.nan, ([1, 2, 2], [5, 0, 5])), columns=list("abcdef")).convert_dtypes()),
+        ValueError,
+        r"Input X contains NaN.\s*LOCOMP does not accept missing.*fill them in.* \(columns 'a', 'f'\)$",
+    ),
+    "nan in an array": (lambda: mp().fit(put(np.nan)), ValueError, r"features out \(column 2\)$"),
+    "nan in columns of sparse": (lambda: mp().fit(sp.csc_array(put(np.nan))), ValueError, r"\(column 2\)$"),
+    "nan in many columns": (
+        lambda: mp().fit(put(np.nan, slice(None))),
+        ValueError,
+        r"\(columns 0, 1, 2, 3, 4 and 1 more\)$",
+    ),
+    "inf in a frame": (
+        lambda: split().fit(pd.DataFrame(put(-np.inf), columns=list("abcdef"))),
+        ValueError,
+        r"Input X contains infinity .*\(column 'c'\)$",
+    ),
     "nan, rampart": (lambda: rampart().fit(put(np.nan)), ValueError, "Input X contains NaN"),
     "nan, split": (lambda: split().fit(put(np.nan)), ValueError, "Input X contains NaN"),
     "nan in sparse": (lambda: mp().fit(sp.csr_array(put(np.nan))), ValueError, "Input X contains NaN"),
@@ -150,6 +173,11 @@ FITS = {
         lambda: mp().fit(X[:2]),
         ValueError,
         "clusterer KMeans failed on all the data, for the reference, 2 x 6: n_samples=2 should be >= n_clusters=3",
+    ),
+    "no advice where none helps": (
+        lambda: mp(clusterer=KMeans(1000)).fit(X),
+        ValueError,
+        "failed on all the data, for the reference, 40 x 6: n_samples=40 should be >= n_clusters=1000$",
     ),
     "minipatch smaller than K": (
         lambda: mp(max_samples=2, engine="sklearn").fit(X),
@@ -170,6 +198,16 @@ FITS = {
         lambda: mp().fit(frame(a=["u", "v"], b=[1, 2])),
         ValueError,
         "X must be a table of numbers: could not convert string to float: 'u'",
+    ),
+    "text columns": (
+        lambda: mp().fit(frame(a=["u", "v"], b=[1, 2], c=pd.to_datetime(["2020", "2021"]))),
+        ValueError,
+        r"X must be a table of numbers: .*; encode text, dates and categories as numbers \(columns 'a', 'c'\)$",
+    ),
+    "text in polars": (
+        lambda: mp().fit(pl.DataFrame({"a": ["u", "v"], "b": [1, 2]})),
+        ValueError,
+        r"as numbers \(column 'a'\)$",
     ),
     "dates": (
         lambda: mp().fit(frame(a=pd.to_datetime(["2020", "2021"]), b=[1, 2])),
@@ -294,6 +332,16 @@ FITS = {
         lambda: mp(clusterer=KMeans).fit(X),
         TypeError,
         r"clusterer must be an instance, got the class KMeans: write it with \(\)",
+    ),
+    "clusterer that classifies": (
+        lambda: mp(clusterer=GaussianNB()).fit(X),
+        TypeError,
+        r"clusterer must be a clusterer, got GaussianNB\(\), which is a classifier",
+    ),
+    "clusterer that scales": (
+        lambda: mp(clusterer=StandardScaler()).fit(X),
+        TypeError,
+        "StandardScaler failed on all the data.*: a clusterer must have fit_predict, or .* has only fit$",
     ),
     "classifier class": (
         lambda: split(classifier=GaussianNB).fit(X),
@@ -491,6 +539,12 @@ def test_fit(case):
     # The very types of the contract, or scikit-learn's own subclasses of them, and never a panic.
     assert isinstance(caught.value, (ValueError, TypeError))
     assert "internal error" not in str(caught.value)
+
+
+def test_out_of_memory():
+    advice = r"Labels failed on all the data.* smaller parts of the data \(max_samples\), or reference='overlap'"
+    with pytest.raises(MemoryError, match=advice):
+        mp(clusterer=Labels(exhausted)).fit(X)
 
 
 @pytest.mark.parametrize("role", ["clusterer", "classifier"])

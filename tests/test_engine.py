@@ -285,9 +285,9 @@ COMMON = """
     import numpy as np
     import clusterwhy as cw
     from clusterwhy import native
-from clusterwhy.datasets import GammaMixture
-    from clusterwhy._native_ensemble import classify_natively, cluster_natively
+    from clusterwhy._native_ensemble import NativeEngine
     from clusterwhy._recognise import recognise_classifier, recognise_clusterer
+    from clusterwhy._votes import VoteStore
 """
 
 
@@ -308,11 +308,14 @@ def test_memory_is_the_data_a_minipatch_a_thread_and_the_votes(method, presorted
     patches = cw.minipatches(*X.shape, {n_patches}, {rows}, 50, seed=0)
     ward, classifier = native.Ward(2), native.{method}
     before = peak()
-    labels = np.concatenate(
-        list(cluster_natively(X, patches, recognise_clusterer(ward), threads={threads}, verbose=0))
-    )
-    voter = recognise_classifier(classifier, 50)
-    classify_natively(X, patches, labels.astype(np.int32), 2, voter, threads={threads}, verbose=0)
+    engine = NativeEngine(X, recognise_clusterer(ward), recognise_classifier(classifier, 50), {threads})
+    labels = np.concatenate(list(engine.cluster(patches)))
+    store = VoteStore(len(X), 2)
+    store.reserve(len(patches))
+    at = 0
+    for votes, voters in engine.classify(patches, labels.astype(np.int32), 2):
+        store.put(at, votes, voters)
+        at += len(votes)
     print(peak() - before)
     """)
     votes = n_patches * n * 2
@@ -324,10 +327,8 @@ def test_memory_is_the_data_a_minipatch_a_thread_and_the_votes(method, presorted
 
 
 STAGES = {
-    "cluster": "list(cluster_natively(X, patches, recognise_clusterer(ward), threads=2, verbose=0))",
-    "classify": """classify_natively(
-        X, patches, labels, 10, recognise_classifier(forest, 100), threads=2, verbose=0
-    )""",
+    "cluster": "list(NativeEngine(X, recognise_clusterer(ward), None, 2).cluster(patches))",
+    "classify": "list(NativeEngine(X, None, recognise_classifier(forest, 100), 2).classify(patches, labels, 10))",
 }
 
 

@@ -23,6 +23,7 @@ from clusterwhy.comparators import (
     SilhouetteLOCO,
     StabilityLOCO,
 )
+from clusterwhy.scanpy import Leiden
 
 # Few minipatches: the checks fit dozens of times, and are about the contract and not about the scores.
 ESTIMATORS = {
@@ -43,6 +44,7 @@ ESTIMATORS = {
     "MPCC": MPCC(random_state=0),
     "MPACC": MPACC(random_state=0),
     "IMPACC": IMPACC(random_state=0),
+    "Leiden": Leiden(),
 }
 
 # What the checks cannot help but provoke: so few minipatches leave some features out of every one.

@@ -19,8 +19,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 import clusterwhy as cw
 from clusterwhy import native
-from clusterwhy._ensemble import Task, classify_patches, cluster_patches
-from clusterwhy._native_ensemble import classify_natively, cluster_natively
+from clusterwhy._ensemble import SklearnEngine
+from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._recognise import recognise_classifier, recognise_clusterer
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._votes import one_hot
@@ -66,10 +66,10 @@ PROBLEMS = [
 
 
 def both_clusterings(X, patches, clusterer):
-    ours = np.concatenate(list(cluster_natively(X, patches, recognise_clusterer(clusterer), threads=1, verbose=0)))
+    ours = np.concatenate(list(NativeEngine(X, recognise_clusterer(clusterer), None).cluster(patches)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = np.concatenate(list(cluster_patches(X, Task(patches, clusterer, None), n_jobs=1, verbose=0)))
+        theirs = np.concatenate(list(SklearnEngine(X, clusterer, None, n_jobs=1).cluster(patches)))
     return ours, theirs
 
 
@@ -91,11 +91,14 @@ def both_votes(X, patches, labels, n_classes, classifier):
     left_out = np.ones((len(patches), len(X)), dtype=bool)
     np.put_along_axis(left_out, patches.rows(), False, axis=1)
     method = recognise_classifier(classifier, patches.n_columns)
-    ours, _ = classify_natively(X, patches, labels, n_classes, method, threads=1, verbose=0)
+    ours = NativeEngine(X, None, method).classify(patches, labels, n_classes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs, _ = classify_patches(X, Task(patches, None, classifier), labels, n_classes, n_jobs=1, verbose=0)
-    soft = [votes if votes.ndim == 3 else one_hot(votes, n_classes, np.float64) for votes in (ours, theirs)]
+        theirs = list(SklearnEngine(X, None, classifier, n_jobs=1).classify(patches, labels, n_classes))
+    soft = [
+        np.concatenate([votes if votes.ndim == 3 else one_hot(votes, n_classes, np.float64) for votes, _ in blocks])
+        for blocks in (ours, theirs)
+    ]
     return [votes[left_out] for votes in soft]
 
 

@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
-from spies import SpyClassifier, SpyClusterer, describe, notes
+from spies import KillsItsWorker, SpyClassifier, SpyClusterer, describe, notes
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, _parallel
@@ -97,6 +97,41 @@ def test_dask_gives_the_same_bits(alone):
         ):
             for name in ("mp", "split"):
                 assert_same_bits(fresh(MODELS[name]).fit(X), alone[name])
+
+
+def test_a_cluster_of_processes_gives_the_same_bits_and_outlives_a_worker(alone, tmp_path, monkeypatch):
+    import dask
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr(_parallel, "BLOCK", 8)
+    sent = []
+    scatter = Client.scatter
+
+    def spy(client, data, *arguments, **options):
+        sent.append(data)
+        return scatter(client, data, *arguments, **options)
+
+    monkeypatch.setattr(Client, "scatter", spy)
+    dask.config.set({"distributed.worker.profile.enabled": False})
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        assert_same_bits(fresh(MODELS["mp"]).fit(X), alone["mp"])
+        # The data went out once, for both passes, and nothing else did.
+        assert len(sent) == 1
+        assert sent[0][0].shape == X.shape
+        assert_same_bits(fresh(MODELS["rampart"]).fit(X), alone["rampart"])
+        assert len(sent) == 2
+        before = set(client.run(os.getpid).values())
+        mark = tmp_path / "killed"
+        reference = (X[:, 0] > np.median(X[:, 0])).astype(int)
+        model = loco(clusterer=KillsItsWorker(mark=str(mark)), reference=reference).fit(X)
+        assert mark.exists()
+        assert len(set(client.run(os.getpid).values()) & before) < 2
+    # The mark is there, so that nobody is killed now.
+    assert_same_bits(model, fresh(model).fit(X))
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -298,7 +333,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 import clusterwhy
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
-from clusterwhy import _loco_mp
+from clusterwhy._ensemble import SklearnEngine
 
 warnings.simplefilter("ignore")
 stage, n_jobs, started = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -345,11 +380,11 @@ elif stage == "score":
     z = (X[:, 0] > 0).astype(int)
     proba = np.repeat(np.linspace(0.1, 0.9, 3000)[:, None], 2, axis=1).astype(np.float32)
 
-    def votes(*arguments, **workers):
+    def votes(*arguments):
         begin()
-        return np.broadcast_to(proba, (1200, *proba.shape)).copy(), np.full((1200, 47), 2**64 - 1, dtype=np.uint64)
+        yield np.broadcast_to(proba, (1200, *proba.shape)).copy(), np.full((1200, 47), 2**64 - 1, dtype=np.uint64)
 
-    _loco_mp.classify_patches = votes
+    SklearnEngine.classify = votes
     model = LOCOMP(Slow(), GaussianNB(), reference=z, n_patches=1200, max_samples=30, max_features=1500, **workers)
 try:
     model.fit(X)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import reference
 from hypothesis import given
-from problems import KINDS, LOSSES, POINTWISE, assert_close, make_problem, problems
+from problems import KINDS, LOSSES, POINTWISE, assert_close, make_problem, problems, squared, worst
 
 import clusterwhy as cw
+from clusterwhy import _scores
+from clusterwhy._votes import Ensemble
 
 
 def both(problem, loss, **options):
@@ -147,3 +149,34 @@ def test_masks_and_minipatches_are_the_same_as_indices():
     for other in others:
         for name in first:
             np.testing.assert_allclose(other[name], first[name], rtol=1e-14, err_msg=name)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "zero_one", "ari", squared, worst])
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_the_same_bits_without_those_of_observations(kind, loss, monkeypatch):
+    problem = make_problem(5, 40, 150, 60, 3, kind)
+    votes = problem.predictions.astype(np.uint16) if kind == "hard" else problem.predictions
+    ensemble = Ensemble(votes, _scores.pack_bits(problem.voters), _scores.pack_bits(problem.held), 150, 3, 0.4)
+    labels = problem.labels.astype(np.int32)
+
+    def scores(keep_samples):
+        return _scores.score_ensemble(ensemble, labels, loss, barrier=0.1, threads=1, keep_samples=keep_samples)
+
+    # A word of features at a time: 64, 64 and 22.
+    monkeypatch.setattr(_scores, "SAMPLE_BYTES", 1)
+    kept, found = scores(True), scores(False)
+    assert kept.keys() - found.keys() == ({"sample_importances_"} if "standard_errors_" in kept else set())
+    for name, value in found.items():
+        assert np.asarray(value).tobytes() == np.asarray(kept[name]).tobytes(), name
+
+
+def test_scores_of_observations_need_not_be_kept():
+    X = np.random.default_rng(0).normal(size=(60, 9))
+    kept, found = (
+        cw.LOCOMP(n_patches=60, store_sample_importances=store, random_state=0).fit(X) for store in (True, False)
+    )
+    with pytest.raises(ValueError, match="sample_importances_ is not defined for store_sample_importances=False"):
+        _ = found.sample_importances_
+    assert kept.sample_importances_.shape == X.shape
+    np.testing.assert_array_equal(found.cluster_standard_errors_, kept.cluster_standard_errors_)
+    np.testing.assert_array_equal(found.pvalues(), kept.pvalues())

@@ -1,24 +1,23 @@
-"""Fits an ensemble of minipatches with the user's own estimators.
+"""Fits minipatches with the user's own estimators, wherever joblib runs them.
 
-Two passes, each over the same blocks: every minipatch is clustered; then, with the labels aligned, every
-minipatch trains a classifier that predicts the observations it leaves out, once.
+Two passes, each block by block: every minipatch is clustered; then, with the labels aligned, every minipatch trains
+a classifier that predicts the observations it leaves out, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterwhy import _core
 from clusterwhy._fitting import cluster, fresh, predict_in_parts, take, train
 from clusterwhy._parallel import blocks, run_blocks
 from clusterwhy._patches import Minipatches, pack_bits
 from clusterwhy._threads import single_threaded_libraries
-from clusterwhy._votes import VoteStore, compact
+from clusterwhy._votes import compact
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,59 @@ class Task:
     patches: Minipatches
     clusterer: Any
     classifier: Any
+
+
+@dataclass(frozen=True)
+class SklearnEngine:
+    """Runs minipatches through the estimators themselves.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (N, M)
+    clusterer, classifier : estimator
+    n_jobs : int or None
+    verbose : int
+        Whether to show progress bars.
+    title : str
+        What progress bars say before the name of the pass.
+    """
+
+    X: Any
+    clusterer: Any
+    classifier: Any
+    n_jobs: int | None = None
+    verbose: int = 0
+    title: str = ""
+
+    def cluster(self, patches: Minipatches, start: int = 0) -> Iterator[NDArray[np.int64]]:
+        """Cluster minipatches from `start` on; yields labels (b, n) as the clusterer names them, block by block."""
+        plan = blocks(len(patches), start=start)
+        task = Task(patches, self.clusterer, None)
+        return self._run(cluster_block, task, plan, plan, "cluster")
+
+    def classify(
+        self, patches: Minipatches, labels: NDArray[np.int32], n_classes: int, start: int = 0
+    ) -> Iterator[tuple[NDArray[Any], NDArray[np.uint64]]]:
+        """Train and predict minipatches from `start` on, whose aligned labels are given; yields blocks in order.
+
+        Each is the votes of :func:`classify_block`, and bits of the observations that each minipatch votes on.
+        """
+        plan = blocks(len(patches), self.X.shape[0] * n_classes * 8, start)
+        task = Task(patches, None, self.classifier)
+        # In a tuple, which a cluster sends with the block; a bare array would be left on one worker and lost with it.
+        work = [(block, labels[block.start - start : block.stop - start], n_classes) for block in plan]
+        return self._run(classify_block, task, plan, work, "classify")
+
+    def _run(self, function: Any, task: Task, plan: list[range], work: list[Any], name: str) -> Iterator[Any]:
+        return run_blocks(
+            function,
+            [(self.X, task, one) for one in work],
+            [len(block) for block in plan],
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            description=self.title + name,
+            start=plan[0].start if plan else 0,
+        )
 
 
 def cluster_block(X: Any, task: Task, block: range) -> NDArray[np.int64]:
@@ -48,14 +100,15 @@ def indices(patches: Minipatches, block: range) -> tuple[NDArray[np.int64], NDAr
 
 
 def classify_block(
-    X: Any, task: Task, block: range, labels: NDArray[np.int32], n_classes: int
+    X: Any, task: Task, work: tuple[range, NDArray[np.int32], int]
 ) -> tuple[NDArray[Any], NDArray[np.uint64]]:
-    """Train and predict minipatches `block`, whose aligned labels (len(block), n) are given.
+    """Train and predict a block of minipatches, given with its aligned labels (b, n) and K.
 
-    Returns the votes, (len(block), N) classes or (len(block), N, K) probabilities, and bits of the observations
+    Returns the votes, (b, N) classes or (b, N, K) probabilities, and bits of the observations
     that each minipatch votes on: those it leaves out, but none if it is all noise, and not those whose
     probabilities are all 0, as some classifiers give where they abstain.
     """
+    block, labels, n_classes = work
     n_samples = X.shape[0]
     classes = np.zeros((len(block), n_samples), dtype=np.uint16)
     proba: NDArray[Any] | None = None
@@ -84,6 +137,8 @@ def classify_block(
                 certain[t] = False
                 if proba is None:
                     proba = np.zeros((len(block), n_samples, n_classes), dtype=votes.dtype)
+                elif votes.dtype.itemsize > proba.dtype.itemsize:
+                    proba = proba.astype(votes.dtype)
                 proba[t, held_out] = votes
                 voters[t, held_out] = votes.any(axis=1)
     if proba is None:
@@ -92,62 +147,3 @@ def classify_block(
     whole = voters & certain[:, None]
     proba[whole, classes[whole]] = 1
     return compact(proba, voters), pack_bits(voters)
-
-
-def cluster_patches(X: Any, task: Task, *, n_jobs: int | None, verbose: int) -> Iterator[NDArray[np.int64]]:
-    """Cluster every minipatch; yields labels (b, n) as the clusterer names them, block by block."""
-    plan = blocks(len(task.patches))
-    return run_blocks(
-        cluster_block,
-        [(X, task, block) for block in plan],
-        [len(block) for block in plan],
-        n_jobs=n_jobs,
-        verbose=verbose,
-        description="cluster",
-    )
-
-
-def classify_patches(
-    X: Any, task: Task, labels: NDArray[np.int32], n_classes: int, *, n_jobs: int | None, verbose: int
-) -> tuple[NDArray[Any], NDArray[np.uint64]]:
-    """Train and predict every minipatch: all votes, and bits of the observations that each votes on."""
-    plan = blocks(len(task.patches), X.shape[0] * n_classes * 8)
-    store = VoteStore(len(task.patches), X.shape[0], n_classes)
-    voters = np.empty((len(task.patches), -(-X.shape[0] // 64)), dtype=np.uint64)
-    parts = run_blocks(
-        classify_block,
-        [(X, task, block, labels[block.start : block.stop], n_classes) for block in plan],
-        [len(block) for block in plan],
-        n_jobs=n_jobs,
-        verbose=verbose,
-        description="classify",
-    )
-    for block, (votes, who) in zip(plan, parts, strict=True):
-        store.put(block.start, votes)
-        voters[block.start : block.stop] = who
-    return store.votes, voters
-
-
-def align_and_count(
-    parts: Iterable[NDArray[np.int64]],
-    patches: Minipatches,
-    reference: NDArray[np.int32],
-    n_classes: int,
-    threads: int,
-) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
-    """Align the labels of minipatches, block by block, to the reference (N,).
-
-    Returns the aligned labels (B, n) and the votes (N, K) that they are for each observation.
-    """
-    aligned = np.empty((len(patches), patches.n_rows), dtype=np.int32)
-    counts = np.zeros((patches.n_samples, n_classes), dtype=np.uint32)
-    start = 0
-    for labels in parts:
-        stop = start + len(labels)
-        rows = patches.rows(slice(start, stop)).ravel()
-        offsets = np.arange(len(labels) + 1, dtype=np.int64) * patches.n_rows
-        flat = _core.align_patches(labels.ravel(), rows, offsets, reference, threads)
-        aligned[start:stop] = flat.reshape(labels.shape)
-        counts += _core.count_votes(flat, rows, patches.n_samples, n_classes)
-        start = stop
-    return aligned, counts

@@ -24,18 +24,20 @@ PART_ADVICE = (
     "if it needs more observations or features than that, make the parts larger (max_samples, max_features, "
     "calibration_size)"
 )
+MEMORY_ADVICE = "smaller parts of the data (max_samples), or reference='overlap' where all are clustered, take less"
+WANTED = "fit_predict, or fit and labels_, or fit and predict"
 
 
 def check_clusterer(clusterer: Any) -> Any:
     """Return `clusterer` if it can cluster, else say what it lacks."""
     if isinstance(clusterer, type):
         raise TypeError(f"clusterer must be an instance, got the class {clusterer.__name__}: write it with ()")
+    kind = get_tags(clusterer).estimator_type if hasattr(clusterer, "__sklearn_tags__") else None
+    if kind in ("classifier", "regressor") and not hasattr(clusterer, "fit_predict"):
+        raise TypeError(f"clusterer must be a clusterer, got {clusterer!r}, which is a {kind}")
     if hasattr(clusterer, "fit_predict") or hasattr(clusterer, "fit"):
         return clusterer
-    raise TypeError(
-        "clusterer must have fit_predict, or fit and labels_, or fit and predict; "
-        f"got {clusterer!r} of type {type(clusterer).__name__}"
-    )
+    raise TypeError(f"clusterer must have {WANTED}; got {clusterer!r} of type {type(clusterer).__name__}")
 
 
 def check_classifier(classifier: Any) -> Any:
@@ -92,10 +94,19 @@ def cluster(clusterer: Any, X: Any, what: str, advice: str = PART_ADVICE) -> NDA
             labels = clusterer.fit_predict(X)
         else:
             clusterer.fit(X)
-            labels = clusterer.labels_ if hasattr(clusterer, "labels_") else clusterer.predict(X)
+            labels = labels_of(clusterer, X)
     except Exception as error:
         raise failure("clusterer", clusterer, what, X, error, advice) from error
     return check_cluster_labels(labels, X.shape[0], f"the labels of the clusterer {name_of(clusterer)} ({what})")
+
+
+def labels_of(fitted: Any, X: Any) -> Any:
+    """Return the labels of a clusterer without fit_predict."""
+    if hasattr(fitted, "labels_"):
+        return fitted.labels_
+    if hasattr(fitted, "predict"):
+        return fitted.predict(X)
+    raise TypeError(f"a clusterer must have {WANTED}, and this one has only fit")
 
 
 def train(classifier: Any, X: Any, y: NDArray[np.int64], what: str) -> tuple[Any, NDArray[np.int64]]:
@@ -149,14 +160,17 @@ def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, advi
     Its type becomes a plain one: others may not survive the way back from a worker, whose unpickling would
     then break the pool instead of saying what happened.
     """
+    if isinstance(error, MemoryError):
+        advice = MEMORY_ADVICE
+    advice = f"; {advice}" if advice else ""
     cause = str(error).rstrip(". \n")
     text = f"the {role} {name_of(estimator)} failed on {what}, {X.shape[0]} x {X.shape[1]}: {cause}"
     for kind in (TypeError, MemoryError):
         if isinstance(error, kind):
-            return kind(f"{text}; {advice}")
+            return kind(text + advice)
     if not isinstance(error, ValueError):
         text += f" ({type(error).__name__})"
-    return ValueError(f"{text}; {advice}")
+    return ValueError(text + advice)
 
 
 def name_of(estimator: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clusterwhy._anndata import write_scores
 from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
 from clusterwhy._validation import check_proportion
 
@@ -169,9 +170,7 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
 
     def _names(self) -> NDArray[Any]:
         names = getattr(self, "feature_names_in_", None)
-        if names is not None:
-            return np.asarray(names)
-        return np.asarray([f"x{j}" for j in range(self.n_features_in_)], dtype=object)
+        return default_names(self.n_features_in_) if names is None else np.asarray(names)
 
     def to_frame(
         self,
@@ -258,62 +257,30 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
         key_added : str, default="loco"
             Prefix of everything written, as far as the method defines it: ``var[f"{key}_score"]``, ``_se``,
             ``_mc_se``, ``_pval``, ``_pval_adj`` (Benjamini-Hochberg; with the Monte-Carlo error where it is
-            known) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores; ``obs[key]``, the labels; and
-            ``uns[key]`` with the parameters, the classes and the error.
+            known) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores; ``obs[key]``, the labels, and
+            ``obs[f"{key}_stability"]``, how far the minipatches agree on them; and ``uns[key]`` with the
+            parameters, the classes and the error.
 
         Returns
         -------
         anndata.AnnData
             `adata` itself.
+
+        See Also
+        --------
+        clusterwhy.scanpy.rank_genes_loco : From an AnnData to scanpy's tables and plots of markers in one call.
         """
         check_is_fitted(self)
-        if not all(hasattr(adata, name) for name in ("n_obs", "n_vars", "obs", "var", "varm", "uns")):
-            raise TypeError(f"adata must be an anndata.AnnData, got {type(adata).__name__}")
-        if not isinstance(key_added, str):
-            raise TypeError(f"key_added must be a string, got {key_added!r}")
-        if adata.n_vars != self.n_features_in_:
-            raise ValueError(
-                f"adata has {adata.n_vars} variables, but {self.n_features_in_} features were fitted; "
-                "pass the object (or the subset) that X came from"
-            )
-        if adata.n_obs != len(self.labels_):
-            raise ValueError(
-                f"adata has {adata.n_obs} observations, but {len(self.labels_)} were fitted; pass the same ones"
-            )
-        names = getattr(self, "feature_names_in_", None)
-        if names is not None and set(names) == set(adata.var_names) and list(names) != list(adata.var_names):
-            raise ValueError(
-                "adata has the variables that were fitted, but in another order; "
-                "pass adata[:, model.feature_names_in_].copy()"
-            )
-        pandas = import_extra("pandas", "pandas", "to_anndata")
-        adata.var[f"{key_added}_score"] = self.feature_importances_
-        adata.var[f"{key_added}_rank"] = self.ranking_
-        if self._has("monte_carlo_errors_"):
-            adata.var[f"{key_added}_mc_se"] = self.monte_carlo_errors_
-        if self._has("standard_errors_"):
-            adata.var[f"{key_added}_se"] = self.standard_errors_
-            if self._null_is_zero:
-                known = self._knows_monte_carlo(by_cluster=False)
-                adata.var[f"{key_added}_pval"] = self.pvalues(monte_carlo=known)
-                adata.var[f"{key_added}_pval_adj"] = self.pvalues("bh", monte_carlo=known)
-        if self._has("cluster_importances_"):
-            adata.varm[key_added] = np.ascontiguousarray(self.cluster_importances_.T)
-        adata.obs[key_added] = pandas.Categorical(np.asarray(self.labels_).astype(str))
-        adata.uns[key_added] = {
-            "method": type(self).__name__,
-            "params": {name: str(value) for name, value in self.get_params(deep=False).items()},
-            "classes": np.asarray(self.classes_).astype(str),
-        }
-        if self._has("loo_error_"):
-            adata.uns[key_added]["loo_error"] = float(self.loo_error_)
+        write_scores(self, adata, key_added)
         return adata
 
     def to_shap(self, X: Any = None) -> Any:
         """Return the sample scores as a :class:`shap.Explanation`, for shap's bar, beeswarm and heatmap plots.
 
-        The scores are not additive: a row does not sum to a prediction, so waterfall and force plots mean
-        nothing here.
+        The scores are not additive: a row does not sum to a prediction. Waterfall, force and decision plots mean
+        nothing here, nor does the curve above a heatmap, which is such a sum. ``shap.plots.bar(explanation)`` draws
+        mean magnitudes; ``shap.plots.bar(explanation.mean(0))`` draws ``feature_importances_``, and
+        ``explanation.cohorts(labels).mean(0)`` in its place the clusters'. Beeswarm means what it shows.
 
         Parameters
         ----------
@@ -372,36 +339,44 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
             labels = list(range(len(members)))
         return labels, [self._feature_positions(member, kind) for member in members]
 
-    def _feature_positions(self, members: Sequence[Any], kind: str) -> NDArray[np.int64]:
+    def _feature_positions(self, members: Any, kind: str) -> NDArray[np.int64]:
         if isinstance(members, (str, bytes)) or not isinstance(members, Iterable):
             raise TypeError(f"each of the {kind} must be a list of features, got {members!r}")
-        names: dict[Any, int] = {}
-        if "feature_names_in_" in vars(self):
-            names = {name: j for j, name in enumerate(self.feature_names_in_)}
-        out = []
-        for member in members:
-            if isinstance(member, str):
-                if member not in names:
-                    hint = f"names are such as {', '.join(map(repr, list(names)[:3]))}"
-                    if not names:
-                        hint = "the data had no feature names; use positions"
-                    raise ValueError(f"unknown feature name {member!r} in {kind}: {hint}")
-                out.append(names[member])
-                continue
-            if isinstance(member, (bool, np.bool_)) or not isinstance(member, (int, np.integer)):
-                raise TypeError(
-                    f"features in {kind} must be names or integer positions, got {member!r} of type "
-                    f"{type(member).__name__}; numpy.flatnonzero turns a mask into positions"
-                )
-            j = int(member)
-            if not -self.n_features_in_ <= j < self.n_features_in_:
-                raise ValueError(
-                    f"feature {member} in {kind} is out of range: positions go from 0 to {self.n_features_in_ - 1}"
-                )
-            out.append(j % self.n_features_in_)
-        if not out:
+        names = self.feature_names_in_ if "feature_names_in_" in vars(self) else None
+        found = feature_positions(members, kind, names, self.n_features_in_)
+        if not found.size:
             raise ValueError(f"one of the {kind} is empty; each needs at least one feature")
-        return np.unique(np.asarray(out, dtype=np.int64))
+        return np.unique(found)
+
+
+def feature_positions(members: Iterable[Any], kind: str, names: Any, n_features: int) -> NDArray[np.int64]:
+    """Resolve feature names (where there are any) and positions to positions, in the order given."""
+    known: dict[Any, int] = {} if names is None else {name: j for j, name in enumerate(names)}
+    out = []
+    for member in members:
+        if isinstance(member, str):
+            if member not in known:
+                hint = f"names are such as {', '.join(map(repr, list(known)[:3]))}"
+                if not known:
+                    hint = "the data had no feature names; use positions"
+                raise ValueError(f"unknown feature name {member!r} in {kind}: {hint}")
+            out.append(known[member])
+            continue
+        if isinstance(member, (bool, np.bool_)) or not isinstance(member, (int, np.integer)):
+            raise TypeError(
+                f"features in {kind} must be names or integer positions, got {member!r} of type "
+                f"{type(member).__name__}; numpy.flatnonzero turns a mask into positions"
+            )
+        j = int(member)
+        if not -n_features <= j < n_features:
+            raise ValueError(f"feature {member} in {kind} is out of range: positions go from 0 to {n_features - 1}")
+        out.append(j % n_features)
+    return np.asarray(out, dtype=np.int64)
+
+
+def default_names(n_features: int) -> NDArray[Any]:
+    """Name features that came without names."""
+    return np.asarray([f"x{j}" for j in range(n_features)], dtype=object)
 
 
 def resolve_selection(wanted: Any, n_features: int) -> int:
@@ -428,4 +403,4 @@ def import_extra(module: str, extra: str, what: str) -> Any:
 
 
 def _is_fitted_name(name: str) -> bool:
-    return (name.endswith("_") and not name.startswith("__")) or name in ("_spreads", "_ensemble", "_codes")
+    return (name.endswith("_") and not name.startswith("__")) or name in ("_spreads", "_ensemble", "_codes", "_grown")

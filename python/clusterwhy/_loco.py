@@ -13,6 +13,8 @@ class LOCOMixin(ImportanceMixin):
     _null_is_zero: ClassVar[bool] = True
 
     def _why_undefined(self, name: str) -> str:
+        if name == "sample_importances_" and self._has("cluster_importances_"):
+            return "store_sample_importances=False, which does not keep it"
         if name.startswith("cluster_monte_carlo") and self._has("cluster_importances_"):
             return "splits, which estimate no Monte-Carlo errors by cluster; monte_carlo_errors_ has the global ones"
         return (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
+import os
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +15,27 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from clusterwhy import _core
-from clusterwhy._engine import ENGINES, EngineChoice, choose_engine, native_data
-from clusterwhy._ensemble import Task, align_and_count, classify_patches, cluster_patches
+from clusterwhy._checkpoint import Checkpoint, read_identity
+from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
+from clusterwhy._ensemble import SklearnEngine
 from clusterwhy._fitting import check_classifier, check_clusterer
+from clusterwhy._growth import Convergence, Engine, GrowingEnsemble, Grown, Target, grow_until
+from clusterwhy._identity import Identity, describe, describe_data, describe_estimator, refuse_differences, versions
 from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
-from clusterwhy._native_ensemble import classify_natively, cluster_natively
+from clusterwhy._native_ensemble import NativeEngine
+from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
-from clusterwhy._recognise import NativeMethod
-from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
-from clusterwhy._scores import Loss, check_loss, prepare, raw_scores, score_ensemble
+from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data
+from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise
 from clusterwhy._validation import (
     check_count,
     check_data,
     check_nonnegative,
     check_option,
     check_patch_size,
+    check_path,
     check_verbose,
     decode_labels,
     encode_reference,
@@ -37,12 +43,13 @@ from clusterwhy._validation import (
     seed_from_random_state,
     warn_one_cluster,
 )
-from clusterwhy._votes import MAX_CLASSES, Ensemble
 
 # A set of features is only scored when at least so many minipatches hold none of it.
 MIN_ELIGIBLE = 5
 # Below this agreement of consensus and reference a fit warns that it explains something else.
 MIN_AGREEMENT = 0.8
+# Features whose scores n_patches="auto" makes precise, where n_features_to_select does not say.
+TOP = 10
 
 
 @dataclass(frozen=True)
@@ -54,75 +61,41 @@ class Settings:
     loss: Loss
     engine: str
     barrier: float
+    keep_samples: bool
     n_jobs: int | None
     threads: int
     verbose: int
 
-    def choose_engine(self, X: Any, n_columns: int) -> tuple[EngineChoice, tuple[NativeMethod, NativeMethod] | None]:
-        """Decide, before anything is fitted, where minipatches of so many features run."""
+    def choose_engine(
+        self, X: Any, n_columns: int, workers: ExitStack, title: str = ""
+    ) -> tuple[EngineChoice, Engine]:
+        """Decide, before anything is fitted, where minipatches of so many features run, and take the data there."""
         choice, native = choose_engine(self.engine, self.clusterer, self.classifier, X, n_columns)
         if self.verbose:
             print(f"clusterwhy: engine {choice!r}")
-        return choice, native
+        engine: SklearnEngine | NativeEngine
+        if native is None:
+            engine = SklearnEngine(X, self.clusterer, self.classifier, self.n_jobs, self.verbose, title)
+        else:
+            engine = NativeEngine(X, *native, self.threads, self.verbose, title)
+        workers.enter_context(data_on_workers(engine.X))
+        return choice, engine
+
+    def score(self, grown: Grown) -> dict[str, Any]:
+        """Score an ensemble."""
+        return score_ensemble(
+            grown.ensemble,
+            grown.consensus,
+            self.loss,
+            barrier=self.barrier,
+            threads=self.threads,
+            keep_samples=self.keep_samples,
+        )
 
 
-@dataclass(frozen=True)
-class FittedEnsemble:
-    """An ensemble with the labels it was aligned to and those it agreed on, as codes of `classes`."""
-
-    ensemble: Ensemble
-    reference: NDArray[np.int32]
-    consensus: NDArray[np.int32]
-    stability: NDArray[np.float64]
-    classes: NDArray[Any]
-    engine: EngineChoice
-
-
-def fit_ensemble(
-    X: Any,
-    patches: Minipatches,
-    reference: tuple[NDArray[np.int32], NDArray[Any]] | None,
-    settings: Settings,
-    engine: tuple[EngineChoice, tuple[NativeMethod, NativeMethod] | None],
-) -> FittedEnsemble:
-    """Cluster, align, vote, train and predict every minipatch.
-
-    `reference` has codes and classes; None builds the labels from the minipatches' overlaps.
-    """
-    choice, native = engine
-    workers: dict[str, Any] = {"n_jobs": settings.n_jobs, "verbose": settings.verbose}
-    threads: dict[str, Any] = {"threads": settings.threads, "verbose": settings.verbose}
-    task = Task(patches, settings.clusterer, settings.classifier)
-    if native is None:
-        parts = cluster_patches(X, task, **workers)
-    else:
-        # Once for both passes, which would each copy data in another order than C.
-        X = native_data(X)
-        parts = cluster_natively(X, patches, native[0], **threads)
-    if reference is None:
-        labels = np.concatenate(list(parts))
-        reference = reference_from_overlaps(labels, patches.rows(), patches.n_samples)
-        parts = iter([labels])
-    codes, classes = reference
-    warn_one_cluster(classes, stacklevel=4)
-    if len(classes) > MAX_CLASSES:
-        raise ValueError(f"at most {MAX_CLASSES} reference labels are possible, got {len(classes)}")
-    aligned, counts = align_and_count(parts, patches, codes, len(classes), settings.threads)
-    consensus = _core.majority(counts, codes)
-    warn_lost_clusters(consensus, codes, classes)
-    if not (aligned >= 0).any():
-        raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
-    if native is None:
-        votes, voters = classify_patches(X, task, aligned, len(classes), **workers)
-    else:
-        votes, voters = classify_natively(X, patches, aligned, len(classes), native[1], **threads)
-    holds = patches.masks()[1]
-    ensemble = Ensemble(votes, voters, holds, patches._n_active, len(classes), patches.n_rows / patches.n_samples)
-    return FittedEnsemble(ensemble, codes, consensus, agreement(consensus, counts), classes, choice)
-
-
-def warn_lost_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any]) -> None:
-    """Warn when the minipatches do not find the clusters that they were aligned to."""
+def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any]) -> None:
+    """Warn of a single cluster, and when the minipatches do not find the clusters that they were aligned to."""
+    warn_one_cluster(classes, stacklevel=5)
     lost = classes[~np.isin(np.arange(len(classes)), consensus)]
     known = reference >= 0
     share = (consensus == reference)[known].mean()
@@ -144,15 +117,6 @@ def warn_lost_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32
     )
 
 
-def agreement(consensus: NDArray[np.int32], counts: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Return the share of each observation's minipatches that gave it its consensus label; NaN without any."""
-    total = counts.sum(axis=1).astype(np.float64)
-    own = counts[np.arange(len(counts)), np.maximum(consensus, 0)].astype(np.float64)
-    own[consensus < 0] = 0
-    share: NDArray[np.float64] = np.divide(own, total, out=np.full(len(total), np.nan), where=total > 0)
-    return share
-
-
 class MinipatchMixin(LOCOMixin):
     """Checks and questions that LOCO-MP and RAMPART share."""
 
@@ -164,6 +128,7 @@ class MinipatchMixin(LOCOMixin):
 
     def _check_settings(self) -> Settings:
         check_reference(self.reference)
+        check_path(self.checkpoint, "checkpoint")
         clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
         classifier = DecisionTreeClassifier() if self.classifier is None else self.classifier
         return Settings(
@@ -172,20 +137,63 @@ class MinipatchMixin(LOCOMixin):
             loss=check_loss(self.loss),
             engine=check_option(self.engine, "engine", ENGINES),
             barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),
+            keep_samples=bool(self.store_sample_importances),
             n_jobs=self.n_jobs,
             threads=n_threads(self.n_jobs),
             verbose=check_verbose(self.verbose),
         )
 
-    def _adopt_ensemble(self, fitted: FittedEnsemble, patches: Minipatches) -> None:
-        self.patches_ = patches
-        self.engine_ = fitted.engine
-        self.classes_ = fitted.classes
-        self.reference_labels_ = decode_labels(fitted.reference, fitted.classes)
-        self.labels_ = decode_labels(fitted.consensus, fitted.classes)
-        self.label_stability_ = fitted.stability
-        self._ensemble = fitted.ensemble
-        self._codes = fitted.consensus
+    def _check_target(self, n_top: int, max_seconds: float | None = None) -> Target:
+        """Return how far the ensemble is to grow; `n_top` scores are to be precise."""
+        auto = isinstance(self.n_patches, str)
+        if auto and self.n_patches != "auto":
+            raise ValueError(f"n_patches must be an integer or 'auto', got {self.n_patches!r}")
+        return Target(
+            n_patches=None if auto else check_count(self.n_patches, "n_patches"),
+            tol=check_nonnegative(self.tol, "tol"),
+            max_patches=check_count(self.max_patches, "max_patches"),
+            max_seconds=None if max_seconds is None else check_nonnegative(max_seconds, "max_seconds"),
+            n_top=n_top,
+        )
+
+    def _settle_seed(self, before: Grown | None = None) -> int:
+        """Return the seed; an earlier fit's or a checkpoint's, where `random_state` would draw another."""
+        drawn = not isinstance(self.random_state, numbers.Integral)
+        if before is not None and drawn:
+            return before.patches.seed
+        if self.checkpoint is not None and self.random_state is None:
+            identity = read_identity(self.checkpoint)
+            if identity is not None and identity.get("random_state", "").isdigit():
+                return int(identity["random_state"])
+        return seed_from_random_state(self.random_state)
+
+    def _identity(self, X: Any, settings: Settings, engine: str, design: Minipatches) -> Identity:
+        """Describe all that minipatches depend on, besides their number."""
+        reference = self.reference if isinstance(self.reference, str) else np.asarray(self.reference)
+        return {
+            **versions(),
+            "X": describe_data(X),
+            "feature_names_in_": describe(vars(self).get("feature_names_in_")),
+            **describe_estimator("clusterer", settings.clusterer),
+            **describe_estimator("classifier", settings.classifier),
+            "max_samples": f"{design.n_rows} of {design.n_samples}",
+            "max_features": f"{design.n_columns} of {design._n_active}",
+            "reference": describe(reference),
+            "engine": str(engine),
+            "random_state": str(design.seed),
+        }
+
+    def _adopt_ensemble(self, grown: Grown, engine: EngineChoice) -> None:
+        consensus = grown.consensus
+        self.patches_ = grown.patches
+        self.engine_ = engine
+        self.classes_ = grown.classes
+        self.reference_labels_ = decode_labels(grown.reference, grown.classes)
+        self.labels_ = decode_labels(consensus, grown.classes)
+        self.label_stability_ = grown.stability
+        self._ensemble = grown.ensemble
+        self._codes = consensus
+        warn_clusters(consensus, grown.reference, grown.classes)
 
     # ------------------------------------------------------------------ sets of features
 
@@ -242,7 +250,7 @@ class MinipatchMixin(LOCOMixin):
         if not members:
             return np.empty(0)
         singles = np.unique(np.concatenate(members))
-        alone, _ = self._score_sets(list(singles), [np.array([j]) for j in singles], "feature")
+        alone, _ = self._score_sets(self._names()[singles].tolist(), [np.array([j]) for j in singles], "feature")
         together, _ = self._score_sets(labels, members, "pair")
         at = {j: score for j, score in zip(singles.tolist(), alone, strict=True)}
         return np.array([at[j] + at[k] for j, k in (pair.tolist() for pair in members)]) - together
@@ -278,8 +286,8 @@ class MinipatchMixin(LOCOMixin):
         threads = n_threads(self.n_jobs)
         loss = check_loss(self.loss)
         ensemble = prepare(ensemble.with_sets(pack_bits(touched), len(members)), loss)
-        raw = raw_scores(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
-        return raw.features, counts
+        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
+        return found.mean[-1], counts
 
 
 class LOCOMP(MinipatchMixin):
@@ -300,9 +308,21 @@ class LOCOMP(MinipatchMixin):
     classifier : estimator, default=None
         Its votes are soft where it has ``predict_proba``, hard else. None is a
         :class:`~sklearn.tree.DecisionTreeClassifier`.
-    n_patches : int, default=1000
+    n_patches : int or "auto", default=1000
         B, the number of minipatches. ``monte_carlo_errors_`` says whether it is enough: the error falls with
-        its square root.
+        its square root. ``"auto"`` grows the ensemble, half as many again at a time, until the top scores are
+        precise (`tol`) or a budget is spent, with a :class:`~sklearn.exceptions.ConvergenceWarning`;
+        ``convergence_`` records each look. The top are the `n_features_to_select` best, or the best 10 (half the
+        features, where they are fewer than 20). The scores at B minipatches do not depend on how they came about.
+    tol : float, default=0.05
+        For ``n_patches="auto"``: the scores are precise when the Monte-Carlo error of each of the top is at most
+        `tol` times the largest score, and no feature has left the top since the look before (but for one that scores
+        within that tolerance of those that stayed).
+    max_patches : int, default=50_000
+        For ``n_patches="auto"``: the most minipatches.
+    max_seconds : float, default=None
+        For ``n_patches="auto"``: about how long a fit may take, judged by the minipatches so far, of which there are
+        250 at least; how many it allows depends on the machine, and ``n_patches_`` says it. None is no limit.
     max_samples, max_features : float or int, default=0.2
         Size of a minipatch: a float is a fraction (rounded up), an int a count. 0.2 to 0.5 is usual.
     loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
@@ -323,6 +343,20 @@ class LOCOMP(MinipatchMixin):
         Factor of the term that keeps standard errors away from 0.
     n_features_to_select : int or float, default=None
         Features that ``get_support`` and ``transform`` keep: a count or a fraction; None is half.
+    warm_start : bool, default=False
+        Add minipatches to those of the earlier fit, up to `n_patches`, in place of beginning anew: the same bits as
+        one fit with all of them. The data and what minipatches depend on must be the same, and the seed stays;
+        `loss`, `variance_barrier`, budgets and workers may change. With as many minipatches as there are, scores
+        are computed anew and nothing is fitted. With ``reference="overlap"`` the reference depends on all
+        minipatches, so that it is built anew, and classifiers are trained anew where it changes.
+    checkpoint : str or path-like, default=None
+        Directory for what is finished: labels and votes, block by block. A fit of the same that finds one goes on
+        from there, after whatever ended the earlier one, and with the same bits; one that is of other data,
+        parameters or versions, or damaged, is refused. More minipatches than before may be asked for. Nothing is
+        deleted: it takes the space of the votes and labels (see Notes). Functions, as parameters or inside
+        estimators, are compared by name.
+    store_sample_importances : bool, default=True
+        Keep the scores of single observations, 8 N M bytes. All other scores are the same bits without.
     n_jobs : int, default=None
         Workers for minipatches (through joblib, whose backend you may set) and threads for the aggregation.
         The results are the same bits for any number.
@@ -361,6 +395,13 @@ class LOCOMP(MinipatchMixin):
         1 is the most important.
     patches_ : Minipatches
         The minipatches, derived again from their seed on request.
+    n_patches_ : int
+        B, as it came out.
+    convergence_ : dict of ndarray
+        An entry for each look at the scores, of which a fit with a number of minipatches has one, at its end:
+        ``n_patches``, ``feature_importances`` (looks, M), ``top_k_overlap`` with the look before (NaN for the first),
+        ``monte_carlo_error`` (the largest of the top scores), ``tolerance`` (what `tol` allows), ``seconds`` since
+        the beginning (earlier fits of a warm start included) and ``converged``.
     engine_ : str
         The engine that ran; ``engine_.reason`` says why.
     n_features_in_, feature_names_in_
@@ -377,12 +418,13 @@ class LOCOMP(MinipatchMixin):
     features share their importance; intervals do not include the uncertainty of the labels.
 
     Memory, beside the data: ``B N`` 2-byte votes for hard votes and for probabilities that are all 0 or 1
-    (fully grown trees), else ``B N K`` probabilities in the classifier's dtype; ``8 N M`` bytes for each of
-    ``sample_importances_`` and the working copy; ``B (N + M) / 8`` bytes of masks, twice; ``28 B n`` bytes of
-    labels and positions until the consensus is found; and for each worker three times a block of at most 32
-    minipatches' probabilities (256 MB). N x M x K numbers are never stored. Sparse data are densified one
-    minipatch at a time; with ``reference="full"`` the clusterer gets all of them at once, sparse as they are,
-    and must take that (Ward does not: use ``"overlap"``).
+    (fully grown trees), else ``B N K`` probabilities in the classifier's dtype; ``8 N M`` bytes for
+    ``sample_importances_`` (at most 256 MB or ``512 N`` without); ``B (N + M) / 8`` bytes of masks, twice; ``4 B n``
+    bytes of labels, and with ``reference="overlap"`` some ``28 B n`` while it is built; ``8 N M`` bytes for trees and
+    forests in the native engine; and for each worker three times a block of at most 32 minipatches' probabilities
+    (256 MB). The scaling page of the documentation has figures. N x M x K numbers are never stored. Sparse data are
+    densified one minipatch at a time; with ``reference="full"`` the clusterer gets all of them at once, sparse as
+    they are, and must take that (Ward does not: use ``"overlap"``).
 
     References
     ----------
@@ -403,12 +445,18 @@ class LOCOMP(MinipatchMixin):
     True
     """
 
+    _grown: Grown
+    convergence_: dict[str, NDArray[Any]]
+
     def __init__(
         self,
         clusterer: Any = None,
         classifier: Any = None,
         *,
-        n_patches: int = 1000,
+        n_patches: int | str = 1000,
+        tol: float = 0.05,
+        max_patches: int = 50_000,
+        max_seconds: float | None = None,
         max_samples: float = 0.2,
         max_features: float = 0.2,
         loss: Loss = "hinge",
@@ -416,6 +464,9 @@ class LOCOMP(MinipatchMixin):
         engine: str = "auto",
         variance_barrier: float = 1e-4,
         n_features_to_select: float | None = None,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        store_sample_importances: bool = True,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -423,6 +474,9 @@ class LOCOMP(MinipatchMixin):
         self.clusterer = clusterer
         self.classifier = classifier
         self.n_patches = n_patches
+        self.tol = tol
+        self.max_patches = max_patches
+        self.max_seconds = max_seconds
         self.max_samples = max_samples
         self.max_features = max_features
         self.loss = loss
@@ -430,6 +484,9 @@ class LOCOMP(MinipatchMixin):
         self.engine = engine
         self.variance_barrier = variance_barrier
         self.n_features_to_select = n_features_to_select
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.store_sample_importances = store_sample_importances
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -451,40 +508,78 @@ class LOCOMP(MinipatchMixin):
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
         fitted = self._blank_copy()
-        fitted._fit(X)
+        with ExitStack() as workers:
+            fitted._fit(X, self if self.warm_start and self._has("_grown") else None, workers)
         self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any, earlier: LOCOMP | None, workers: ExitStack) -> None:
+        before = None if earlier is None else earlier._grown
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_samples, n_features = X.shape
-        patches = Minipatches(
+        n_top = min(TOP, max(1, n_features // 2))
+        if self.n_features_to_select is not None:
+            n_top = resolve_selection(self.n_features_to_select, n_features)
+        target = self._check_target(n_top, self.max_seconds)
+        design = Minipatches(
             n_samples=n_samples,
             n_features=n_features,
-            n_patches=check_count(self.n_patches, "n_patches"),
+            n_patches=0,
             n_rows=check_patch_size(self.max_samples, n_samples, "max_samples", "observations"),
             n_columns=check_patch_size(self.max_features, n_features, "max_features", "features"),
-            seed=seed_from_random_state(self.random_state),
+            seed=self._settle_seed(before),
         )
-        check_something_left_out(patches)
-        if self.n_features_to_select is not None:
-            resolve_selection(self.n_features_to_select, n_features)
-        engine = settings.choose_engine(X, patches.n_columns)
-        if isinstance(self.reference, str):
-            reference = None
-            if self.reference == "full":
-                reference = reference_from_all_data(settings.clusterer, X, patches.seed)
-        else:
-            reference = encode_reference(self.reference, n_samples)
-        found = fit_ensemble(X, patches, reference, settings, engine)
-        scores = score_ensemble(
-            found.ensemble, found.consensus, settings.loss, barrier=settings.barrier, threads=settings.threads
+        check_something_left_out(design)
+        reference = None if isinstance(self.reference, str) else encode_reference(self.reference, n_samples)
+        choice, engine = settings.choose_engine(X, design.n_columns, workers)
+        identity = self._identity(X, settings, choice, design)
+        if before is not None:
+            check_can_grow(before, target, identity)
+        checkpoint = None if self.checkpoint is None else Checkpoint(self.checkpoint, identity)
+        if reference is None and self.reference == "full":
+            if before is not None:
+                reference = before.reference, before.classes
+            else:
+                reference = cluster_all(X, settings, design.seed, checkpoint)
+        ensemble = GrowingEnsemble(
+            engine, design, reference, identity, threads=settings.threads, checkpoint=checkpoint, before=before
         )
-        self._adopt_ensemble(found, patches)
+        convergence = Convergence(None if earlier is None else earlier.convergence_)
+        grown, scores = grow_until(ensemble, target, settings.score, convergence)
+        self._grown = grown
+        self.convergence_ = convergence.record
+        self.n_patches_ = len(grown.patches)
+        self._adopt_ensemble(grown, choice)
         self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)
+
+
+def cluster_all(
+    X: Any, settings: Settings, seed: int, checkpoint: Checkpoint | None
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Cluster all the data for the reference, unless a checkpoint knows what comes of it."""
+    if checkpoint is None:
+        return reference_from_all_data(settings.clusterer, X, seed)
+    codes, classes = checkpoint.once("reference", lambda: reference_from_all_data(settings.clusterer, X, seed))
+    return codes, classes
+
+
+def check_can_grow(before: Grown, target: Target, identity: Identity) -> None:
+    """Refuse to add minipatches of other data or estimators, or fewer than there are."""
+    refuse_differences(
+        before.identity,
+        identity,
+        "warm_start=True adds minipatches to the earlier fit, and this one is not of the same",
+        "change it back, or set warm_start=False to begin anew",
+    )
+    there = len(before.patches)
+    if target.n_patches is not None and target.n_patches < there:
+        raise ValueError(
+            f"n_patches={target.n_patches} must be at least the {there} minipatches that the earlier fit has when "
+            "warm_start=True; set warm_start=False to begin anew with fewer"
+        )
 
 
 def accept_nan(clusterer: Any, classifier: Any) -> bool:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clusterwhy._checkpoint import Checkpoint
 from clusterwhy._core import estimator_seeds
 from clusterwhy._fitting import ROUND_STREAM
 from clusterwhy._functions import align_labels
+from clusterwhy._growth import Convergence, GrowingEnsemble, Grown, Target, grow_until
+from clusterwhy._identity import Identity, describe
 from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
-from clusterwhy._loco_mp import (
-    FittedEnsemble,
-    MinipatchMixin,
-    Settings,
-    accept_nan,
-    fit_ensemble,
-    warn_missing_votes,
-)
+from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_missing_votes
 from clusterwhy._patches import Minipatches
-from clusterwhy._reference import reference_from_all_data
-from clusterwhy._scores import Loss, score_ensemble
+from clusterwhy._scores import Loss
 from clusterwhy._validation import (
     MAX_COUNT,
-    check_count,
     check_data,
     check_nonnegative,
     check_patch_size,
     encode_reference,
-    seed_from_random_state,
 )
 
 SCORES = (
@@ -57,15 +53,20 @@ class LOCORampart(MinipatchMixin):
         As in :class:`LOCOMP`.
     n_features_to_select : int or float, default=10
         k, the number (or fraction) of features that the halving stops at.
-    n_patches : int, default=1000
-        Minipatches in the first round.
+    n_patches : int or "auto", default=1000
+        Minipatches in the first round; ``"auto"`` grows every round until its top k scores are precise.
     patch_growth : float, default=1.0
         Each round has so many times the minipatches of the round before: 1 keeps the budget constant.
+    tol, max_patches
+        As in :class:`LOCOMP`, in each round.
     max_samples, max_features : float or int, default=0.2
         As in :class:`LOCOMP`, of the features still in; a count is capped at half of them, so that every
         feature is left out by enough minipatches.
-    loss, engine, variance_barrier, n_jobs, random_state, verbose
+    loss, engine, variance_barrier, store_sample_importances, n_jobs, random_state, verbose
         As in :class:`LOCOMP`.
+    checkpoint : str or path-like, default=None
+        As in :class:`LOCOMP`, but all parameters must be the same: which features a round has depends on all of the
+        rounds before. For that reason there is no warm start either.
     reference : {"full", "overlap"} or array-like of shape (N,), default="full"
         ``"full"`` clusters all the data anew in each round, on the features still in, and carries the label
         names over from round to round; ``"overlap"`` builds labels in the first round, and later rounds
@@ -81,7 +82,8 @@ class LOCORampart(MinipatchMixin):
         As in :class:`LOCOMP`, each feature's from the last round that scored it. Scores of different rounds
         have different companions and are not on one scale; intervals and p-values are post-selection.
     rounds_ : list of dict
-        For each round ``features`` (positions), ``importances``, ``n_patches`` and ``loo_error``.
+        For each round ``features`` (positions), ``importances``, ``n_patches``, ``loo_error`` and ``convergence``
+        (as ``convergence_`` of :class:`LOCOMP`).
     labels_, reference_labels_, label_stability_, classes_, loo_error_, loo_proba_, patches_, engine_
         As in :class:`LOCOMP`, of the last round.
 
@@ -113,14 +115,18 @@ class LOCORampart(MinipatchMixin):
         classifier: Any = None,
         *,
         n_features_to_select: float = 10,
-        n_patches: int = 1000,
+        n_patches: int | str = 1000,
         patch_growth: float = 1.0,
+        tol: float = 0.05,
+        max_patches: int = 50_000,
         max_samples: float = 0.2,
         max_features: float = 0.2,
         loss: Loss = "hinge",
         reference: Any = "full",
         engine: str = "auto",
         variance_barrier: float = 1e-4,
+        checkpoint: str | os.PathLike[str] | None = None,
+        store_sample_importances: bool = True,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -130,12 +136,16 @@ class LOCORampart(MinipatchMixin):
         self.n_features_to_select = n_features_to_select
         self.n_patches = n_patches
         self.patch_growth = patch_growth
+        self.tol = tol
+        self.max_patches = max_patches
         self.max_samples = max_samples
         self.max_features = max_features
         self.loss = loss
         self.reference = reference
         self.engine = engine
         self.variance_barrier = variance_barrier
+        self.checkpoint = checkpoint
+        self.store_sample_importances = store_sample_importances
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -155,63 +165,76 @@ class LOCORampart(MinipatchMixin):
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
         fitted = self._blank_copy()
-        fitted._fit(X)
+        with ExitStack() as workers:
+            fitted._fit(X, workers)
         self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any, workers: ExitStack) -> None:
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_features = X.shape[1]
         if self.n_features_to_select is None:
             raise TypeError("n_features_to_select must be an integer or a fraction, got None")
         k = resolve_selection(self.n_features_to_select, n_features)
-        seed = seed_from_random_state(self.random_state)
-        budget = check_count(self.n_patches, "n_patches")
+        seed = self._settle_seed()
+        target = self._check_target(k)
         growth = check_nonnegative(self.patch_growth, "patch_growth")
         if growth == 0:
             raise ValueError("patch_growth must be above 0, got 0")
+        if target.n_patches is None and growth != 1:
+            raise ValueError(
+                f"patch_growth must be 1 when n_patches='auto' finds each round's number, got {growth:g}"
+            )
         given = None if isinstance(self.reference, str) else encode_reference(self.reference, X.shape[0])
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(self.checkpoint, self._run_identity(X, settings, seed))
 
         active = np.arange(n_features, dtype=np.int64)
         self.ranking_ = np.empty(n_features, dtype=np.int64)
         self.rounds_: list[dict[str, Any]] = []
         table: dict[str, NDArray[np.float64]] = {}
-        found: FittedEnsemble | None = None
+        found: Grown | None = None
         while found is None or len(active) > 1:
             turn = len(self.rounds_)
-            patches = self._round_patches(X.shape, active, turn, grown(budget, growth, turn), seed)
-            engine = settings.choose_engine(X, patches.n_columns)
+            title = f"round {turn + 1}"
+            part = None if checkpoint is None else checkpoint.part(title.replace(" ", "-"))
+            design = self._round_design(X.shape, active, turn, seed)
+            choice, engine = settings.choose_engine(X, design.n_columns, workers, f"{title}: ")
             reference = given
             if reference is None:
-                reference = self._round_reference(X, active, settings, seed, found)
-            found = fit_ensemble(X, patches, reference, settings, engine)
-            scores = score_ensemble(
-                found.ensemble,
-                found.consensus,
-                settings.loss,
-                barrier=settings.barrier,
-                threads=settings.threads,
-            )
+                reference = self._round_reference(X, active, settings, seed, found, part)
+            ensemble = GrowingEnsemble(engine, design, reference, {}, threads=settings.threads, checkpoint=part)
+            convergence = Convergence()
+            found, scores = grow_until(ensemble, round_target(target, growth, turn), settings.score, convergence)
             place(table, scores, active, n_features)
             importances = scores["feature_importances_"]
             self.rounds_.append(
                 {
                     "features": active,
                     "importances": importances,
-                    "n_patches": len(patches),
+                    "n_patches": len(found.patches),
                     "loo_error": scores["loo_error_"],
+                    "convergence": convergence.record,
                 }
             )
             order = np.argsort(rank_features(importances))
             self.ranking_[active[order]] = np.arange(1, len(active) + 1)
             self.loo_error_, self.loo_proba_ = scores["loo_error_"], scores["loo_proba_"]
-            self._adopt_ensemble(found, patches)
+            self._adopt_ensemble(found, choice)
             warn_missing_votes(self, importances)
             if len(active) <= k:
                 break
             active = np.sort(active[order[: max(k, len(active) // 2)]])
         self.__dict__.update(table)
+
+    def _run_identity(self, X: Any, settings: Settings, seed: int) -> Identity:
+        """Describe all that the rounds depend on: which features a round has is for the earlier ones to say."""
+        design = self._round_design(X.shape, np.arange(X.shape[1]), 0, seed)
+        names = ("n_features_to_select", "n_patches", "patch_growth", "tol", "max_patches", "max_features", "loss")
+        params = {name: describe(getattr(self, name)) for name in names}
+        return {**self._identity(X, settings, settings.engine, design), **params}
 
     def _round_reference(
         self,
@@ -219,21 +242,20 @@ class LOCORampart(MinipatchMixin):
         active: NDArray[np.int64],
         settings: Settings,
         seed: int,
-        before: FittedEnsemble | None,
+        before: Grown | None,
+        checkpoint: Checkpoint | None,
     ) -> tuple[NDArray[np.int32], NDArray[Any]] | None:
         """Return the labels that a round aligns to, under the names of the round before."""
         if self.reference == "overlap":
             return None if before is None else (before.consensus, before.classes)
         part = X if len(active) == X.shape[1] else X[:, active]
-        codes, classes = reference_from_all_data(settings.clusterer, part, seed)
+        codes, classes = cluster_all(part, settings, seed, checkpoint)
         if before is None:
             return codes, classes
         renamed = align_labels(codes, before.reference)
         return renamed.astype(np.int32), before.classes
 
-    def _round_patches(
-        self, shape: tuple[int, int], active: NDArray[np.int64], turn: int, n_patches: int, seed: int
-    ) -> Minipatches:
+    def _round_design(self, shape: tuple[int, int], active: NDArray[np.int64], turn: int, seed: int) -> Minipatches:
         n_samples, n_features = shape
         m = len(active)
         if isinstance(self.max_features, (int, np.integer)) and not isinstance(self.max_features, bool):
@@ -254,7 +276,7 @@ class LOCORampart(MinipatchMixin):
         return Minipatches(
             n_samples=n_samples,
             n_features=n_features,
-            n_patches=max(1, n_patches),
+            n_patches=0,
             n_rows=n_rows,
             n_columns=n_columns,
             seed=round_seed(seed, turn),
@@ -262,15 +284,17 @@ class LOCORampart(MinipatchMixin):
         )
 
 
-def grown(budget: int, growth: float, turn: int) -> int:
-    """Return the minipatches of a round."""
-    wanted = budget * min(growth**turn, 2.0**64)
+def round_target(target: Target, growth: float, turn: int) -> Target:
+    """Return how far a round grows, given how far the first does."""
+    if target.n_patches is None:
+        return target
+    wanted = target.n_patches * min(growth**turn, 2.0**64)
     if wanted > MAX_COUNT:
         raise ValueError(
             f"patch_growth={growth} asks for {wanted:.3g} minipatches in round {turn + 1}, "
             f"expected at most {MAX_COUNT}: 1 keeps the number constant, 2 doubles it"
         )
-    return round(wanted)
+    return replace(target, n_patches=max(1, round(wanted)))
 
 
 def round_seed(seed: int, turn: int) -> int:

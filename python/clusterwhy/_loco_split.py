@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse
-from clusterwhy._parallel import run_blocks
+from clusterwhy._parallel import data_on_workers, run_blocks
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import Loss, call_loss, check_loss, check_same_form, standard_errors, uses_hard_votes
 from clusterwhy._threads import single_threaded_libraries
@@ -241,11 +242,12 @@ class LOCOSplit(LOCOMixin):
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
         fitted = self._blank_copy()
-        fitted._fit(X)
+        with ExitStack() as workers:
+            fitted._fit(X, workers)
         self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any, workers: ExitStack) -> None:
         check_reference(self.reference)
         clusterer = check_clusterer(default_clusterer(self.reference) if self.clusterer is None else self.clusterer)
         classifier = check_classifier(RandomForestClassifier() if self.classifier is None else self.classifier)
@@ -257,7 +259,8 @@ class LOCOSplit(LOCOMixin):
             resolve_selection(self.n_features_to_select, n_features)
         seed = seed_from_random_state(self.random_state)
         splits = self._draw_splits(n_samples, seed)
-        workers: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": verbose}
+        workers.enter_context(data_on_workers(X))
+        progress: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": verbose}
 
         parts = list(
             run_blocks(
@@ -265,7 +268,8 @@ class LOCOSplit(LOCOMixin):
                 [(X, clusterer, split, seed) for split in splits],
                 [1] * len(splits),
                 description="cluster",
-                **workers,
+                unit="split",
+                **progress,
             )
         )
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
@@ -286,7 +290,8 @@ class LOCOSplit(LOCOMixin):
             [(X, classifier, one, [None], k, seed) for one in labelled],
             [1] * len(labelled),
             description="classify",
-            **workers,
+            unit="split",
+            **progress,
         )
         judges = [Judge(one, base[0], k, loss) for one, base in zip(labelled, bases, strict=True)]
         plan = [
@@ -299,7 +304,8 @@ class LOCOSplit(LOCOMixin):
             [(X, classifier, judge.labelled, features, k, seed) for judge, features in plan],
             [len(features) for _, features in plan],
             description="leave out",
-            **workers,
+            unit="feature",
+            **progress,
         )
         for judge in judges:
             judge.rises = np.full((*np.shape(judge.base), n_features), np.nan)

@@ -1,4 +1,4 @@
-"""Fits an ensemble of minipatches in the core: the native counterpart of :mod:`clusterwhy._ensemble`.
+"""Fits minipatches in the core: the native counterpart of :mod:`clusterwhy._ensemble`.
 
 The same two passes over the same minipatches. Blocks exist for the progress bar and to bound memory; threads
 share a block, and the core looks for Ctrl-C.
@@ -6,9 +6,11 @@ share a block, and the core looks for Ctrl-C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,13 @@ from numpy.typing import NDArray
 
 from clusterwhy import _core
 from clusterwhy._engine import native_data
-from clusterwhy._parallel import BLOCK_BYTES, progress
+from clusterwhy._parallel import blocks, on_cluster, progress, run_blocks
 from clusterwhy._patches import Minipatches
 from clusterwhy._recognise import NativeMethod
-from clusterwhy._votes import VoteStore
 
-# Minipatches in a call: a second or so of work.
+# Minipatches in a call here, a second or so of work, and in one that a cluster's workers share out.
 BLOCK = 512
+BLOCK_ON_CLUSTER = 64
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,175 @@ class Plan:
     stop: int
 
 
-def plans(patches: Minipatches, bytes_per_patch: int = 0) -> list[Plan]:
-    """Cut the minipatches into calls."""
-    size = max(1, min(BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
+def cluster_plan(X: NDArray[Any], method: NativeMethod, work: Plan, threads: int) -> NDArray[np.int64]:
+    """Cluster the minipatches of a call: labels (b, n)."""
+    with blame("clusterer", method):
+        return _core.native_cluster(X, work, method.name, method.params, threads)
+
+
+def classify_plan(
+    X: NDArray[Any],
+    method: NativeMethod,
+    work: tuple[Plan, NDArray[np.int32], int],
+    threads: int,
+    presorted: _core.Presorted | None,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Train and predict the minipatches of a call, given with their aligned labels (b, n) and K.
+
+    Returns the votes, (b, N) classes or (b, N, K) probabilities, and which minipatches were trained at all.
+    """
+    plan, labels, n_classes = work
+    with blame("classifier", method):
+        return _core.native_classify(X, plan, labels, n_classes, method.name, method.params, presorted, threads)
+
+
+def cluster_on_worker(X: NDArray[Any], method: NativeMethod, work: Plan) -> NDArray[np.int64]:
+    """Run :func:`cluster_plan` on a worker of a cluster, which gives each of its threads a call of its own."""
+    data, _ = resident(X).read(X, presort=False)
+    return cluster_plan(data, method, arrived(work), 1)
+
+
+def classify_on_worker(
+    X: NDArray[Any], method: NativeMethod, work: tuple[Plan, NDArray[np.int32], int]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Run :func:`classify_plan` on a worker of a cluster."""
+    data, presorted = resident(X).read(X, presort=method.presorted)
+    plan, labels, n_classes = work
+    return classify_plan(data, method, (arrived(plan), aligned(labels), n_classes), 1, presorted)
+
+
+def arrived(plan: Plan) -> Plan:
+    """Return a plan that came over the network as the core reads it."""
+    return plan if plan.features is None else replace(plan, features=aligned(plan.features))
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array as the core takes it: what arrives over the network may begin at any byte."""
+    return np.require(array, requirements=["C", "ALIGNED"])
+
+
+@dataclass
+class NativeEngine:
+    """Runs minipatches in Rust: on threads of this process, or on the workers of joblib's cluster.
+
+    Attributes
+    ----------
+    X : ndarray of shape (N, M)
+    clusterer, classifier : NativeMethod
+    threads : int
+    verbose : int
+        Whether to show progress bars.
+    title : str
+        What progress bars say before the name of the pass.
+    """
+
+    X: NDArray[Any]
+    clusterer: NativeMethod
+    classifier: NativeMethod
+    threads: int = 1
+    verbose: int = 0
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        # Once for both passes, which would each copy data in another order than C.
+        self.X = native_data(self.X)
+
+    def cluster(self, patches: Minipatches, start: int = 0) -> Iterator[NDArray[np.int64]]:
+        """Cluster minipatches from `start` on; yields labels (b, n), block by block."""
+        calls = plans(patches, start=start)
+        if on_cluster():
+            return self._share_out(cluster_on_worker, self.clusterer, calls, calls, "cluster")
+        return self._run(
+            lambda call: cluster_plan(self.X, self.clusterer, call, self.threads), calls, calls, "cluster"
+        )
+
+    def classify(
+        self, patches: Minipatches, labels: NDArray[np.int32], n_classes: int, start: int = 0
+    ) -> Iterator[tuple[NDArray[Any], NDArray[np.uint64]]]:
+        """Train and predict minipatches from `start` on, whose aligned labels are given; yields blocks in order.
+
+        Each is the votes, (b, N) classes or (b, N, K) probabilities, and bits of the observations that each
+        minipatch votes on.
+        """
+        method = self.classifier
+        calls = plans(patches, self.X.shape[0] * n_classes * 8, start)
+        work = [(call, labels[call.start - start : call.stop - start], n_classes) for call in calls]
+        if on_cluster():
+            found = self._share_out(classify_on_worker, method, calls, work, "classify")
+        else:
+            presorted = _core.Presorted(self.X) if method.presorted else None
+            found = self._run(
+                lambda one: classify_plan(self.X, method, one, self.threads, presorted), calls, work, "classify"
+            )
+        for call, (votes, trained) in zip(calls, found, strict=True):
+            voters = patches.left_out(slice(call.start, call.stop))
+            voters[~trained] = 0
+            yield votes, voters
+
+    def _run(self, task: Callable[[Any], Any], calls: list[Plan], work: list[Any], name: str) -> Iterator[Any]:
+        """Run calls one after the other, each on all threads."""
+        start, stop = (calls[0].start, calls[-1].stop) if calls else (0, 0)
+        with progress(stop, self.title + name, self.verbose, start=start) as advance:
+            for call, one in zip(calls, work, strict=True):
+                block = task(one)
+                advance(call.stop - call.start)
+                yield block
+
+    def _share_out(
+        self, task: Callable[..., Any], method: NativeMethod, calls: list[Plan], work: list[Any], name: str
+    ) -> Iterator[Any]:
+        """Run calls on the workers of a cluster."""
+        return run_blocks(
+            task,
+            [(self.X, method, one) for one in work],
+            [call.stop - call.start for call in calls],
+            n_jobs=None,
+            verbose=self.verbose,
+            description=self.title + name,
+            start=calls[0].start if calls else 0,
+        )
+
+
+def plans(patches: Minipatches, bytes_per_patch: int = 0, start: int = 0) -> list[Plan]:
+    """Cut the minipatches from `start` on into calls."""
     features = None if patches.features is None else patches.features.astype(np.uint32)
+    size = BLOCK_ON_CLUSTER if on_cluster() else BLOCK
     return [
-        Plan(patches.n_rows, patches.n_columns, patches.seed, features, start, min(start + size, len(patches)))
-        for start in range(0, len(patches), size)
+        Plan(patches.n_rows, patches.n_columns, patches.seed, features, block.start, block.stop)
+        for block in blocks(len(patches), bytes_per_patch, start, size)
     ]
+
+
+class Resident:
+    """The data that live on a worker of a cluster, as the core takes them; what that needs is made once."""
+
+    def __init__(self, X: NDArray[Any]) -> None:
+        self._lock = threading.Lock()
+        data = aligned(X)
+        # Not the data themselves, which this is not to keep alive.
+        self._copy = None if data is X else data
+        self._presorted: _core.Presorted | None = None
+
+    def read(self, X: NDArray[Any], *, presort: bool) -> tuple[NDArray[Any], _core.Presorted | None]:
+        """Return the data, and presorted if asked for."""
+        data = X if self._copy is None else self._copy
+        with self._lock:
+            if presort and self._presorted is None:
+                self._presorted = _core.Presorted(data)
+        return data, self._presorted
+
+
+_lock = threading.Lock()
+_residents: dict[int, tuple[weakref.ref[NDArray[Any]], Resident]] = {}
+
+
+def resident(X: NDArray[Any]) -> Resident:
+    """Find what is known of a worker's data, for as long as they live there."""
+    key = id(X)
+    with _lock:
+        if key not in _residents or _residents[key][0]() is not X:
+            _residents[key] = weakref.ref(X, lambda _: _residents.pop(key, None)), Resident(X)
+        return _residents[key][1]
 
 
 @contextmanager
@@ -57,45 +220,3 @@ def blame(role: str, method: NativeMethod) -> Iterator[None]:
             f"the {role} {method.estimator} failed in Rust: {error}; larger minipatches (max_samples), fewer "
             "clusters or fewer neighbours may help"
         ) from None
-
-
-def cluster_natively(
-    X: Any, patches: Minipatches, method: NativeMethod, *, threads: int, verbose: int
-) -> Iterator[NDArray[np.int64]]:
-    """Cluster every minipatch; yields labels (b, n), block by block."""
-    data = native_data(X)
-    with progress(len(patches), "cluster", verbose) as advance:
-        for plan in plans(patches):
-            with blame("clusterer", method):
-                labels = _core.native_cluster(data, plan, method.name, method.params, threads)
-            yield labels
-            advance(plan.stop - plan.start)
-
-
-def classify_natively(
-    X: Any,
-    patches: Minipatches,
-    labels: NDArray[np.int32],
-    n_classes: int,
-    method: NativeMethod,
-    *,
-    threads: int,
-    verbose: int,
-) -> tuple[NDArray[Any], NDArray[np.uint64]]:
-    """Train and predict every minipatch: all votes, and bits of the observations that each votes on."""
-    data = native_data(X)
-    presorted = _core.Presorted(data) if method.presorted else None
-    store = VoteStore(len(patches), X.shape[0], n_classes)
-    trained = np.ones(len(patches), dtype=bool)
-    with progress(len(patches), "classify", verbose) as advance, blame("classifier", method):
-        for plan in plans(patches, X.shape[0] * n_classes * 8):
-            rows = slice(plan.start, plan.stop)
-            votes, known = _core.native_classify(
-                data, plan, labels[rows], n_classes, method.name, method.params, presorted, threads
-            )
-            store.put(plan.start, votes)
-            trained[rows] = known
-            advance(plan.stop - plan.start)
-    voters = patches.masks()[0]
-    voters[~trained] = 0
-    return store.votes, voters

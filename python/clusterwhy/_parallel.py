@@ -1,8 +1,9 @@
 """Spreads blocks of work over joblib's workers, whatever they are, and shows progress.
 
 The backend is the user's: ``with joblib.parallel_config(backend="dask")`` decides where blocks run. Tasks are
-module-level functions, data are direct arguments (so that they are memory-mapped or scattered once), and
-blocks do not depend on the number of workers.
+module-level functions, data are direct arguments (so that they are memory-mapped, or found where
+:func:`data_on_workers` left them), what differs between blocks is small, and blocks do not depend on the number of
+workers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
@@ -20,17 +23,40 @@ BLOCK = 32
 BLOCK_BYTES = 2**28
 
 
-def blocks(n_patches: int, bytes_per_patch: int = 0) -> list[range]:
-    """Cut ``0..n_patches`` into blocks that depend on the data's size alone."""
-    size = max(1, min(BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
-    return [range(start, min(start + size, n_patches)) for start in range(0, n_patches, size)]
+def blocks(n_patches: int, bytes_per_patch: int = 0, start: int = 0, most: int | None = None) -> list[range]:
+    """Cut ``start..n_patches`` into blocks that depend on the data's size alone."""
+    size = max(1, min(most or BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
+    return [range(first, min(first + size, n_patches)) for first in range(start, n_patches, size)]
 
 
 @contextmanager
-def progress(total: int, description: str, verbose: int) -> Iterator[Callable[[int], Any]]:
-    """Show a progress bar when `verbose`; yields the function that moves it on."""
-    with tqdm(total=total, desc=description, unit="patch", disable=not verbose, leave=True) as bar:
+def progress(
+    total: int, description: str, verbose: int, *, unit: str = "patch", start: int = 0
+) -> Iterator[Callable[[int], Any]]:
+    """Show a progress bar of `total` units, `start` of them done before; yields the function that moves it on."""
+    with tqdm(total=total, initial=start, desc=description, unit=unit, disable=not verbose, leave=True) as bar:
         yield bar.update
+
+
+def on_cluster() -> bool:
+    """Whether joblib's backend is a cluster, whose workers share no memory with this process."""
+    return type(get_active_backend()[0]).__name__ == "DaskDistributedBackend"
+
+
+@contextmanager
+def data_on_workers(X: Any) -> Iterator[None]:
+    """Leave the data on every worker of a cluster for all the blocks that run inside.
+
+    joblib would send them anew for each pass, and to one worker, with which they were lost. Other backends share
+    memory.
+    """
+    backend, _ = get_active_backend()
+    if not on_cluster() or id(X) in backend.data_futures:
+        yield
+        return
+    kept = {"client": backend.client, "wait_for_workers_timeout": backend.wait_for_workers_timeout}
+    with parallel_config(backend="dask", scatter=[X], **kept, **backend.submit_kwargs):
+        yield
 
 
 def run_blocks(
@@ -41,16 +67,19 @@ def run_blocks(
     n_jobs: int | None,
     verbose: int,
     description: str,
+    unit: str = "patch",
+    start: int = 0,
 ) -> Iterator[Any]:
     """Run ``task(*args)`` for each of `arguments` and yield the results in order.
 
-    Results are yielded as they come where the backend can do that, else all at the end.
+    Results are yielded as they come where the backend can do that, else all at the end. The progress bar counts
+    `sizes` in `unit`, from `start`.
     """
     parallel = Parallel(n_jobs=n_jobs, return_as="list")
     if getattr(parallel._backend, "supports_return_generator", False):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator")
     calls = (delayed(task)(*args) for args in arguments)
-    with progress(sum(sizes), description, verbose) as advance:
+    with progress(start + sum(sizes), description, verbose, unit=unit, start=start) as advance:
         for size, result in zip(sizes, parallel(calls), strict=True):
             advance(size)
             yield result

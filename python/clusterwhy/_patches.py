@@ -105,6 +105,24 @@ class Minipatches:
     def _n_active(self) -> int:
         return self.n_features if self.features is None else len(self.features)
 
+    def left_out(self, b: slice = slice(None)) -> NDArray[np.uint64]:
+        """Bits of the observations that minipatches leave out.
+
+        Parameters
+        ----------
+        b : slice, default=slice(None)
+            Which minipatches, with step 1; the default all.
+
+        Returns
+        -------
+        ndarray of shape (len(b), ceil(n_samples / 64)) of uint64
+            Element ``i`` is bit ``i % 64`` of word ``i // 64``.
+        """
+        rows = self.rows(b)
+        mask = np.ones((len(rows), self.n_samples), dtype=bool)
+        np.put_along_axis(mask, rows, False, axis=1)
+        return pack_bits(mask)
+
     def masks(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Bits of the observations that each minipatch leaves out, and of the (active) features it holds.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.cluster import AgglomerativeClustering
 
 from clusterwhy import _core
@@ -48,19 +49,20 @@ def fit_all_data(
 ) -> tuple[Any, NDArray[np.int32], NDArray[Any]]:
     """Return the fitted copy of the clusterer besides what :func:`reference_from_all_data` returns."""
     copy = fresh(clusterer, seed, stream, keep_given=True)
-    advice = "if all the data cannot be clustered at once, use reference='overlap' or pass labels"
+    # A clusterer may take dense data only, which minipatches are; nothing else is amiss with all of them.
+    advice = "parts of sparse data are dense: use reference='overlap' or pass labels" if issparse(X) else ""
     with single_threaded_libraries():
         labels = cluster(copy, X, "all the data, for the reference", advice)
     return copy, *encode_reference(labels, len(labels))
 
 
 def reference_from_overlaps(
-    labels: Iterable[NDArray[np.int64]], rows: Iterable[NDArray[np.int64]], n_samples: int
+    labels: Iterable[NDArray[Any]], rows: Iterable[NDArray[np.int64]], n_samples: int
 ) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Put the labels of parts of the data together where they overlap; `rows` are the parts' observations."""
     parts = list(rows)
     offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
-    flat = np.concatenate(list(labels)), np.concatenate(parts)
+    flat = np.concatenate(list(labels)).astype(np.int64, copy=False), np.concatenate(parts)
     codes, n_classes = _core.overlap_reference(*flat, offsets, n_samples)
     if n_classes == 0:
         raise ValueError("every minipatch was all noise (-1): there is no cluster to explain")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ Loss = str | Callable[[NDArray[np.int64], NDArray[np.float64]], Any]
 
 # Bytes of leave-one-covariate-out probabilities that a callable loss is given work on at a time.
 CALLABLE_BYTES = 64 * 2**20
+# Bytes of sample scores that are worked on at a time where they are not kept (but 64 features at least).
+SAMPLE_BYTES = 2**28
 
 
 def check_loss(loss: Any) -> Loss:
@@ -33,13 +35,13 @@ def check_loss(loss: Any) -> Loss:
 class RawScores:
     """Loss of ``H`` and rise of the loss in ``H^-j``.
 
-    For a loss of each observation: `base` (N,) and `samples` (N, M), NaN where undefined. For a loss of the
-    whole set: `base` is a number, `samples` None. `features` (M,) is the mean rise in either case.
+    For a loss of each observation: `base` (N,) and `samples` (N, M), NaN where undefined. For a loss of the whole
+    set: `base` is a number, and `whole` (M,) are the rises.
     """
 
     base: NDArray[np.float64] | float
-    features: NDArray[np.float64]
     samples: NDArray[np.float64] | None
+    whole: NDArray[np.float64] | None
 
 
 def raw_scores(
@@ -50,18 +52,69 @@ def raw_scores(
         return _callable_scores(ensemble, loo, labels, loss, threads)
     if loss == "ari":
         index, features = _core.ari_scores(ensemble, loo, labels, threads)
-        return RawScores(-index, features, None)
+        return RawScores(-index, None, features)
     base, samples = _core.sample_scores(ensemble, loo, labels, [loss], threads)
-    of_loss = np.ascontiguousarray(samples[:, 0])
-    return RawScores(base[:, 0], column_means(of_loss), of_loss)
+    return RawScores(base[:, 0], samples[:, 0], None)
 
 
-def column_means(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average the columns, leaving out NaN; NaN for a column with nothing else."""
-    defined = ~np.isnan(samples)
-    with np.errstate(invalid="ignore"):
-        means: NDArray[np.float64] = np.where(defined, samples, 0.0).sum(axis=0) / defined.sum(axis=0)
-    return means
+@dataclass(frozen=True)
+class Moments:
+    """Means, standard deviations and numbers of sample scores, each (K + 1, M): by cluster, and over all."""
+
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    count: NDArray[np.uint32]
+
+
+def moments(samples: NDArray[np.float64], labels: NDArray[np.int32], n_classes: int, threads: int) -> Moments:
+    """Summarise sample scores (N, M); NaN is left out."""
+    return Moments(*_core.moments(np.ascontiguousarray(samples), labels, n_classes, threads))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What :class:`RawScores` come to: their moments, and with those the samples if they were to be kept."""
+
+    base: NDArray[np.float64] | float
+    whole: NDArray[np.float64] | None
+    moments: Moments | None
+    samples: NDArray[np.float64] | None
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Scores of each cluster and, in the last row, of all; of all alone for a loss of the whole set."""
+        if self.moments is not None:
+            return self.moments.mean
+        return np.atleast_2d(np.asarray(self.whole))
+
+
+def summarise(
+    ensemble: Ensemble,
+    loo: LeaveOneOut,
+    labels: NDArray[np.int32],
+    loss: Loss,
+    threads: int,
+    *,
+    keep_samples: bool = False,
+) -> Summary:
+    """Score every feature; unless sample scores (N, M) are kept, so many features at a time as SAMPLE_BYTES hold."""
+    m = ensemble.n_features
+    # Whole words of the bits that say which minipatch holds which feature.
+    words = -(-m // 64) if keep_samples else max(1, SAMPLE_BYTES // (8 * 64 * ensemble.n_samples))
+    raws, parts = [], []
+    for word in range(0, ensemble.holds.shape[1], words):
+        holds = np.ascontiguousarray(ensemble.holds[:, word : word + words])
+        raw = raw_scores(ensemble.with_sets(holds, min(64 * words, m - 64 * word)), loo, labels, loss, threads)
+        if raw.samples is not None:
+            parts.append(moments(raw.samples, labels, ensemble.n_classes, threads))
+        raws.append(raw if keep_samples else replace(raw, samples=None))
+        # The next block of samples does not come on top of this one.
+        del raw
+    base = raws[0].base
+    if not parts:
+        return Summary(base, np.concatenate([raw.whole for raw in raws if raw.whole is not None]), None, None)
+    of_all = (np.concatenate([getattr(part, name) for part in parts], axis=1) for name in ("mean", "spread", "count"))
+    return Summary(base, None, Moments(*of_all), raws[0].samples)
 
 
 def uses_hard_votes(loss: Loss) -> bool:
@@ -91,7 +144,7 @@ def _callable_scores(
     if not scored.any():
         # A user's loss is not asked about nothing.
         n, m = len(labels), ensemble.n_features
-        return RawScores(np.full(n, np.nan), np.full(m, np.nan), np.full((n, m), np.nan))
+        return RawScores(np.full(n, np.nan), np.full((n, m), np.nan), None)
     proba = loo.proba
     y = labels.astype(np.int64)
     first = call_loss(loss, y[scored], proba[scored])
@@ -118,11 +171,10 @@ def _callable_scores(
             j = start + offset
             if samples is not None:
                 samples[both, j] = value - base[both]
-                features[j] = samples[both, j].mean()
             else:
                 same = both.sum() == scored.sum()
                 features[j] = value - (first if same else call_loss(loss, y[both], proba[both]))
-    return RawScores(float(first) if whole else base, features, samples)
+    return RawScores(float(first), None, features) if whole else RawScores(base, samples, None)
 
 
 def check_same_form(first: NDArray[Any], later: NDArray[Any]) -> None:
@@ -193,11 +245,7 @@ def monte_carlo_errors(
     found = []
     for half in halves(ensemble.n_patches):
         part = ensemble.without_patches(~half)
-        raw = raw_scores(part, part.leave_one_out(threads), labels, loss, threads)
-        if raw.samples is None:
-            found.append(raw.features[None])
-        else:
-            found.append(_core.moments(raw.samples, labels, ensemble.n_classes, threads)[0])
+        found.append(summarise(part, part.leave_one_out(threads), labels, loss, threads).mean)
     if not found:
         return np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
     result: NDArray[np.float64] = np.std(found, axis=0, ddof=1)
@@ -229,40 +277,56 @@ def standard_errors(
     barrier: float,
     threads: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Summarise sample scores into means, standard errors and spreads, for all and for each cluster.
+    """Summarise sample scores (N, M) into means, standard errors and spreads, for all and for each cluster.
 
-    The standard error is ``sd / sqrt(N) + barrier * Dhat * log(N) * n / N``; for a cluster, everything is
-    taken over its own observations.
+    Returns
+    -------
+    dict
+        ``mean``, ``error``, ``spread`` with K + 1 rows, the last over all observations.
+
+    See Also
+    --------
+    errors_of : What the other parameters mean.
+    """
+    found = moments(samples, labels, n_classes, threads)
+    error = errors_of(found, labels, differences, patch_fraction, barrier)
+    return {"mean": found.mean, "error": error, "spread": found.spread}
+
+
+def errors_of(
+    found: Moments,
+    labels: NDArray[np.int32],
+    differences: NDArray[np.float64] | None,
+    patch_fraction: float,
+    barrier: float,
+) -> NDArray[np.float64]:
+    """Return the standard errors (K + 1, M) of means of sample scores, of each cluster and of all.
+
+    They are ``sd / sqrt(N) + barrier * Dhat * log(N) * n / N``; for a cluster, everything is taken over its own
+    observations.
 
     Parameters
     ----------
-    samples : ndarray of shape (N, M)
+    found : Moments
     labels : ndarray of shape (N,) of int32
-    n_classes : int
     differences : ndarray of shape (N,) or None
         Mean squared differences between pairs of votes, whose mean's root is ``Dhat``; None for no barrier.
     patch_fraction : float
         n / N.
     barrier : float
         The factor of the variance barrier.
-    threads : int
-
-    Returns
-    -------
-    dict
-        ``mean``, ``error``, ``spread`` with K + 1 rows, the last over all observations.
     """
-    mean, spread, count = _core.moments(np.ascontiguousarray(samples), labels, n_classes, threads)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = spread / np.sqrt(count)
+        error: NDArray[np.float64] = found.spread / np.sqrt(found.count)
         if differences is not None and barrier > 0:
+            n_classes = len(found.mean) - 1
             dhat = np.empty((n_classes + 1, 1))
             for group in range(n_classes + 1):
                 members = (labels == group) if group < n_classes else (labels >= 0)
                 known = differences[members & ~np.isnan(differences)]
                 dhat[group] = np.sqrt(known.mean()) if known.size else 0.0
-            error = error + barrier * dhat * np.log(np.maximum(count, 1)) * patch_fraction
-    return {"mean": mean, "error": error, "spread": spread}
+            error = error + barrier * dhat * np.log(np.maximum(found.count, 1)) * patch_fraction
+    return error
 
 
 def score_ensemble(
@@ -272,35 +336,34 @@ def score_ensemble(
     *,
     barrier: float,
     threads: int,
+    keep_samples: bool = True,
 ) -> dict[str, Any]:
     """Compute every score of one loss, under the names of the fitted attributes.
 
-    ``_spreads`` has the standard deviations over observations, clusters first, all in the last row. Scores
-    that a loss of the whole set cannot have are left out.
+    ``_spreads`` has the standard deviations over observations, clusters first, all in the last row. Scores of single
+    observations are left out unless `keep_samples`, and scores that a loss of the whole set cannot have.
     """
     ensemble = prepare(ensemble, loss)
     loo = ensemble.leave_one_out(threads)
-    raw = raw_scores(ensemble, loo, labels, loss, threads)
+    found = summarise(ensemble, loo, labels, loss, threads, keep_samples=keep_samples)
     spread_of_draws = monte_carlo_errors(ensemble, loo, labels, loss, threads)
     out: dict[str, Any] = {
-        "feature_importances_": raw.features,
+        "feature_importances_": found.mean[-1],
         "monte_carlo_errors_": spread_of_draws[-1],
         "loo_proba_": loo.proba,
     }
-    if raw.samples is None:
-        out["loo_error_"] = raw.base
+    if found.moments is None:
+        out["loo_error_"] = found.base
         return out
-    base = np.asarray(raw.base)
+    base = np.asarray(found.base)
     out["loo_error_"] = float(base[~np.isnan(base)].mean()) if (~np.isnan(base)).any() else float("nan")
     differences = _core.pair_differences(ensemble)
-    found = standard_errors(
-        raw.samples, labels, ensemble.n_classes, differences, ensemble.patch_fraction, barrier, threads
-    )
-    out["feature_importances_"] = found["mean"][-1]
-    out["cluster_importances_"] = found["mean"][:-1]
-    out["sample_importances_"] = raw.samples
-    out["standard_errors_"] = found["error"][-1]
-    out["cluster_standard_errors_"] = found["error"][:-1]
+    errors = errors_of(found.moments, labels, differences, ensemble.patch_fraction, barrier)
+    out["cluster_importances_"] = found.mean[:-1]
+    if keep_samples:
+        out["sample_importances_"] = found.samples
+    out["standard_errors_"] = errors[-1]
+    out["cluster_standard_errors_"] = errors[:-1]
     out["cluster_monte_carlo_errors_"] = spread_of_draws[:-1]
-    out["_spreads"] = found["spread"]
+    out["_spreads"] = found.moments.spread
     return out

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 NOISE = -1
@@ -86,6 +88,12 @@ def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
+
+
+def check_path(value: Any, name: str) -> None:
+    """Refuse what is neither None nor the name of a file."""
+    if value is not None and not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be None or a path, got {value!r} of type {type(value).__name__}")
 
 
 def check_seed(seed: Any) -> int:
@@ -245,14 +253,43 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int, accept_
             ensure_min_features=2,
         )
     except (ValueError, TypeError) as error:
+        if str(error).startswith("Input X contains"):
+            raise _unusable_values(error, estimator, X, columns, allow_nan=allow_nan) from None
         if issparse(X) or _converts_to_float(X):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"X must be a table of numbers: {error}; encode text, dates and categories as numbers") from error
+        text = [] if columns is None else [name for name in columns if not _converts_to_float(X[name])]
+        where = f" ({_shown(text)})" if text else ""
+        raise kind(
+            f"X must be a table of numbers: {error}; encode text, dates and categories as numbers{where}"
+        ) from error
     if columns is not None and not hasattr(estimator, "feature_names_in_") and all(type(c) is str for c in columns):
         # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
         estimator.feature_names_in_ = np.asarray(columns, dtype=object)
     return _narrow_indices(X) if issparse(X) else X
+
+
+def _unusable_values(error: Exception, estimator: Any, X: Any, columns: Any, *, allow_nan: bool) -> ValueError:
+    """Say in which columns the missing or infinite values are that were refused."""
+    array = check_array(X, accept_sparse="csr", ensure_all_finite=False)
+    where = cast(Any, array).tocoo() if issparse(array) else None
+    values = array if where is None else where.data
+    unusable = np.isinf(values) if allow_nan else ~np.isfinite(values)
+    found = np.flatnonzero(unusable.any(axis=0)) if where is None else np.unique(where.col[unusable])
+    names = _shown(found.tolist() if columns is None else [columns[j] for j in found])
+    first = str(error).split("\n")[0].rstrip(".")
+    if "NaN" in first:
+        first += (
+            f".\n{type(estimator).__name__} does not accept missing values with these estimators: fill them in, as "
+            "sklearn.impute does, or leave their observations or features out"
+        )
+    return ValueError(f"{first} ({names})")
+
+
+def _shown(columns: list[Any]) -> str:
+    """Name a few columns."""
+    names = ", ".join(map(repr, columns[:5])) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
+    return f"column {names}" if len(columns) == 1 else f"columns {names}"
 
 
 def _converts_to_float(X: Any) -> bool:

@@ -71,6 +71,12 @@ class Ensemble:
         voters[excluded] = 0
         return self._replace(voters=voters)
 
+    def first(self, n_patches: int) -> Ensemble:
+        """Take the first minipatches alone."""
+        return self._replace(
+            votes=self.votes[:n_patches], voters=self.voters[:n_patches], holds=self.holds[:n_patches]
+        )
+
     def _replace(self, **changes: Any) -> Ensemble:
         return Ensemble(**{**vars(self), **changes})
 
@@ -99,26 +105,38 @@ class VoteStore:
     Probabilities that are all 0 or 1, as fully grown trees give, are classes; they are kept as such, exactly.
     The first block with other values turns the whole store into probabilities, in the classifier's dtype.
 
-    Memory: ``2 B N`` bytes for classes, ``B N K`` times 4 or 8 for probabilities.
+    Memory: ``2 B N`` bytes for classes, ``B N K`` times 4 or 8 for probabilities, and B N / 8 of voters. Room is made
+    in place, where the system can (Linux moves the pages, not the votes).
+
+    Attributes
+    ----------
+    votes : ndarray of shape (B, N) of uint16, or (B, N, K) of float32 or float64
+    voters : ndarray of shape (B, ceil(N / 64)) of uint64
+        As in :class:`Ensemble`. The arrays themselves grow: views of them do not outlive :meth:`reserve`.
     """
 
-    def __init__(self, n_patches: int, n_samples: int, n_classes: int) -> None:
-        self._shape = (n_patches, n_samples, n_classes)
-        self.votes: NDArray[Any] = np.zeros((n_patches, n_samples), dtype=np.uint16)
+    def __init__(self, n_samples: int, n_classes: int) -> None:
+        self._n_classes = n_classes
+        self.votes: NDArray[Any] = np.empty((0, n_samples), dtype=np.uint16)
+        self.voters: NDArray[np.uint64] = np.empty((0, -(-n_samples // 64)), dtype=np.uint64)
 
-    def put(self, start: int, block: NDArray[Any]) -> None:
-        """Store the votes of minipatches ``start, start + 1, ...``: (b, N) classes or (b, N, K) probabilities."""
-        stop = start + len(block)
-        if block.ndim == 2 and self.votes.ndim == 2:
-            self.votes[start:stop] = block
-            return
-        if block.ndim == 3 and self.votes.ndim == 2:
-            self.votes = one_hot(self.votes, self._shape[2], block.dtype)
-        elif block.ndim == 3 and block.dtype.itemsize > self.votes.dtype.itemsize:
-            self.votes = self.votes.astype(block.dtype)
-        if block.ndim == 2:
-            block = one_hot(block, self._shape[2], self.votes.dtype)
-        self.votes[start:stop] = block
+    def reserve(self, n_patches: int) -> None:
+        """Make room for so many minipatches in all."""
+        # Nobody else counts on the arrays staying where they are.
+        self.votes.resize((n_patches, *self.votes.shape[1:]), refcheck=False)
+        self.voters.resize((n_patches, *self.voters.shape[1:]), refcheck=False)
+
+    def put(self, start: int, votes: NDArray[Any], voters: NDArray[np.uint64]) -> None:
+        """Store minipatches ``start, start + 1, ...``: votes (b, N) or (b, N, K), and bits of who casts them."""
+        stop = start + len(votes)
+        self.voters[start:stop] = voters
+        if votes.ndim == 3 and self.votes.ndim == 2:
+            self.votes = one_hot(self.votes, self._n_classes, votes.dtype)
+        elif votes.ndim == 3 and votes.dtype.itemsize > self.votes.dtype.itemsize:
+            self.votes = self.votes.astype(votes.dtype)
+        if votes.ndim == 2 and self.votes.ndim == 3:
+            votes = one_hot(votes, self._n_classes, self.votes.dtype)
+        self.votes[start:stop] = votes
 
 
 def one_hot(classes: NDArray[np.uint16], n_classes: int, dtype: Any) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 from clusterwhy import LOCOMP
 from clusterwhy._importances import import_extra
 from clusterwhy.datasets import load_cells
+from clusterwhy.displays._overview import save_overview
 
 TOP = 10
 TOP_BY_CLUSTER = 5
@@ -66,53 +67,35 @@ def report(loco: LOCOMP, types: NDArray[Any]) -> str:
     return "\n".join(lines)
 
 
-def draw(loco: LOCOMP, path: Path) -> None:
-    """Save a figure: the top genes with intervals, and the clusters' scores of the same genes."""
-    import_extra("matplotlib", '"clusterwhy[plot]"', "the demo's figure")
-    from matplotlib.figure import Figure
-
-    top = loco.to_frame().head(20)
-    order = [int(np.flatnonzero(loco.feature_names_in_ == name)[0]) for name in top["feature"]]
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    bars, heat = figure.subplots(1, 2, width_ratios=[1, 1.3])
-    interval = loco.confidence_interval(monte_carlo=True)[order]
-    reach = interval[:, 1] - loco.feature_importances_[order]
-    bars.barh(range(len(order)), loco.feature_importances_[order], xerr=reach, color="#0072B2", ecolor="0.4")
-    bars.set_yticks(range(len(order)), top["feature"])
-    bars.invert_yaxis()
-    bars.set_xlabel(
-        "rise of the hinge loss without the gene\n(95% interval with the Monte-Carlo error, given the labels)"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of the demo."""
+    parser.add_argument(
+        "--output", type=Path, default=Path("output"), help="folder for the figure and table (output)"
     )
-    bars.set_title("Whole clustering")
-    scores = loco.cluster_importances_[:, order].T
-    limit = float(np.nanmax(np.abs(scores)))
-    image = heat.imshow(scores, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit)
-    heat.set_yticks(range(len(order)), top["feature"])
-    heat.set_xticks(range(len(loco.classes_)), loco.classes_)
-    heat.set_xlabel("cluster")
-    heat.set_title("By cluster")
-    figure.colorbar(image, ax=heat, label="rise of the loss")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the demo from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m clusterwhy.demo", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("output"), help="folder for the figure and table")
     parser.add_argument("--patches", type=int, default=5000, help="number of minipatches (5000)")
     parser.add_argument("--jobs", type=int, default=-1, help="workers (-1: every core)")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Explain the cells, print what was found, and save the table and the figure."""
     cells = load_cells()
     start = time.perf_counter()
     loco = explain(cells.data, [str(name) for name in cells.feature_names], options.patches, options.jobs)
     seconds = time.perf_counter() - start
     print(report(loco, np.asarray(cells.target_names)[cells.target]))
     options.output.mkdir(parents=True, exist_ok=True)
-    loco.to_frame().to_csv(options.output / "genes.csv", index=False)
-    draw(loco, options.output / "genes.png")
+    table, figure = options.output / "genes.csv", options.output / "genes.png"
+    loco.to_frame().to_csv(table, index=False)
+    save_overview({"Whole clustering": loco}, figure, max_display=20, by_cluster=True, level=0.95)
     print(f"\n{options.patches} minipatches in {seconds:.1f} s ({loco.engine_}: {loco.engine_.reason}).")
-    print(f"Saved {options.output / 'genes.csv'} and {options.output / 'genes.png'}.")
+    print(f"Saved {table} and {figure}.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m clusterwhy.demo", description=__doc__)
+    add_arguments(parser)
+    run(parser.parse_args(arguments))
     return 0
 
 

@@ -72,15 +72,15 @@ impl BitMatrix {
     pub fn transpose(&self) -> BitMatrix {
         let (rows, columns) = (self.rows(), self.columns);
         let mut out = BitMatrix::new(columns, rows);
-        let mut block = [0u64; 64];
+        let mut block = [[0u64]; 64];
         for r0 in (0..rows).step_by(64) {
             for w in 0..self.stride {
-                for (offset, word) in block.iter_mut().enumerate() {
+                for (offset, [word]) in block.iter_mut().enumerate() {
                     let r = r0 + offset;
                     *word = if r < rows { self.words[r * self.stride + w] } else { 0 };
                 }
-                transpose_block(&mut block);
-                for (offset, &word) in block.iter().enumerate() {
+                transpose_squares(&mut block);
+                for (offset, &[word]) in block.iter().enumerate() {
                     let c = w * 64 + offset;
                     if c < columns {
                         out.words[c * out.stride + r0 / 64] = word;
@@ -92,22 +92,37 @@ impl BitMatrix {
     }
 }
 
-/// Transposes 64 x 64 bits in place by swapping ever smaller off-diagonal squares.
-fn transpose_block(block: &mut [u64; 64]) {
-    let mut half = 32;
-    let mut mask = 0x0000_0000_ffff_ffffu64;
-    while half != 0 {
-        let mut r = 0;
-        while r < 64 {
-            for i in r..r + half {
-                let swap = ((block[i] >> half) ^ block[i + half]) & mask;
-                block[i] ^= swap << half;
-                block[i + half] ^= swap;
-            }
-            r += 2 * half;
+/// Calls `task` with each element of a set, given as a row of words, in order.
+#[inline(always)]
+pub fn for_each_one(words: &[u64], mut task: impl FnMut(usize)) {
+    for (w, &word) in words.iter().enumerate() {
+        let mut rest = word;
+        while rest != 0 {
+            task(w * 64 + rest.trailing_zeros() as usize);
+            rest &= rest - 1;
         }
-        half /= 2;
-        mask ^= mask << half;
+    }
+}
+
+/// Cuts `R` rows of `64 W` bits into squares of `R` by `R` bits and transposes each in place, by swapping ever
+/// smaller off-diagonal parts.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // `w` runs along every row at once.
+pub fn transpose_squares<const R: usize, const W: usize>(rows: &mut [[u64; W]; R]) {
+    for w in 0..W {
+        let mut half = R / 2;
+        while half != 0 {
+            // Of every `2 * half` bits the lower half.
+            let mask = u64::MAX / ((1u64 << half) + 1);
+            for r in 0..R {
+                if r & half == 0 {
+                    let swap = ((rows[r][w] >> half) ^ rows[r + half][w]) & mask;
+                    rows[r][w] ^= swap << half;
+                    rows[r + half][w] ^= swap;
+                }
+            }
+            half /= 2;
+        }
     }
 }
 

@@ -58,6 +58,27 @@ pub fn level() -> Level {
     }
 }
 
+/// Asks for the memory of `values` ahead of its use. Rows far apart are read at the speed of memory only if many are
+/// asked for at once.
+#[inline(always)]
+pub fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        const LINE: usize = 64;
+        let start = values.as_ptr().cast::<i8>();
+        let bytes = size_of_val(values);
+        let mut at = 0;
+        while at < bytes {
+            // SAFETY: `at` is within `values`, and a prefetch never faults anyway.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
+            // The last line is touched at its end: `values` need not begin with a line.
+            at = if at + LINE < bytes || at + 1 == bytes { at + LINE } else { bytes - 1 };
+        }
+    }
+    let _ = values;
+}
+
 /// Defines `fn name(args) -> R` that runs `body` (an `#[inline(always)]` function of the same signature) as
 /// compiled for the given [`Level`]; the level is the first argument.
 ///

@@ -19,62 +19,66 @@ pub struct Moments {
 /// `0..n_groups` of the result are the groups', row `n_groups` is that of all.
 pub fn moments(scores: &[f64], groups: &[i32], n_groups: usize, workers: Workers<'_>) -> Moments {
     let m = scores.len().checked_div(groups.len()).unwrap_or(0);
-    let cells = (n_groups + 1) * m;
-    // One task per block of features: (sum or mean, squares, count) for every group.
-    const BLOCK: usize = 64;
-    let mut out = vec![[0.0f64; 3]; cells];
-    let mut by_feature = vec![[0.0f64; 3]; cells];
+    let rows = n_groups + 1;
+    // One task per block of features: its means, squares and counts, one row each for every group.
+    const BLOCK: usize = 256;
+    let mut by_feature = vec![0.0f64; 3 * rows * m];
     for_each_chunk(
         workers,
         &mut by_feature,
-        BLOCK * (n_groups + 1),
+        3 * rows * BLOCK,
         || (),
         |(), block, part| {
-            let first = block * BLOCK;
-            let width = part.len() / (n_groups + 1);
-            let rows = || (0..groups.len()).filter(|&i| groups[i] >= 0);
-            let of_row = |i: usize| &scores[i * m + first..][..width];
-            for i in rows() {
-                let cells = &mut part[groups[i] as usize * width..][..width];
-                for (cell, &value) in cells.iter_mut().zip(of_row(i)) {
-                    if !value.is_nan() {
-                        cell[0] += value;
-                        cell[2] += 1.0;
-                    }
+            let width = part.len() / (3 * rows);
+            let labelled = || {
+                let known = groups.iter().enumerate().filter(|&(_, &group)| group >= 0);
+                known.map(|(i, &group)| (group as usize * width, &scores[i * m + block * BLOCK..][..width]))
+            };
+            let (means, rest) = part.split_at_mut(rows * width);
+            let (squares, counts) = rest.split_at_mut(rows * width);
+            for (at, row) in labelled() {
+                for ((mean, count), &value) in means[at..].iter_mut().zip(&mut counts[at..]).zip(row) {
+                    let known = !value.is_nan();
+                    *mean += if known { value } else { 0.0 };
+                    *count += if known { 1.0 } else { 0.0 };
                 }
             }
-            for j in 0..width {
-                for g in 0..n_groups {
-                    let [sum, _, count] = part[g * width + j];
-                    let all = &mut part[n_groups * width + j];
-                    (all[0], all[2]) = (all[0] + sum, all[2] + count);
+            for sums in [&mut *means, &mut *counts] {
+                let (of_groups, of_all) = sums.split_at_mut(n_groups * width);
+                for row in of_groups.chunks_exact(width) {
+                    of_all.iter_mut().zip(row).for_each(|(all, sum)| *all += sum);
                 }
             }
-            part.iter_mut().for_each(|cell| cell[0] /= cell[2]);
+            means.iter_mut().zip(&*counts).for_each(|(mean, count)| *mean /= count);
             // Second pass about the means: no cancellation.
-            for i in rows() {
-                for (j, &value) in of_row(i).iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-                    for g in [groups[i] as usize, n_groups] {
-                        let cell = &mut part[g * width + j];
-                        cell[1] += (value - cell[0]) * (value - cell[0]);
+            for (at, row) in labelled() {
+                for at in [at, n_groups * width] {
+                    for ((square, mean), &value) in squares[at..].iter_mut().zip(&means[at..]).zip(row) {
+                        let off = value - mean;
+                        *square += if value.is_nan() { 0.0 } else { off * off };
                     }
                 }
             }
         },
     );
-    for (block, part) in by_feature.chunks(BLOCK * (n_groups + 1)).enumerate() {
-        let width = part.len() / (n_groups + 1);
-        for (g, row) in part.chunks_exact(width).enumerate() {
-            out[g * m + block * BLOCK..][..width].copy_from_slice(row);
+    let row_by_row = |part: usize| {
+        let mut out = vec![0.0; rows * m];
+        for (block, parts) in by_feature.chunks(3 * rows * BLOCK).enumerate() {
+            let width = parts.len() / (3 * rows);
+            for (g, row) in parts.chunks_exact(width).skip(part * rows).take(rows).enumerate() {
+                out[g * m + block * BLOCK..][..width].copy_from_slice(row);
+            }
         }
-    }
+        out
+    };
+    let (mean, squares, counts) = (row_by_row(0), row_by_row(1), row_by_row(2));
+    let deviation = |(&square, &count): (&f64, &f64)| {
+        if count > 1.0 { (square / (count - 1.0)).sqrt() } else { f64::NAN }
+    };
     Moments {
-        mean: out.iter().map(|cell| cell[0]).collect(),
-        deviation: out
-            .iter()
-            .map(|cell| if cell[2] > 1.0 { (cell[1] / (cell[2] - 1.0)).sqrt() } else { f64::NAN })
-            .collect(),
-        count: out.iter().map(|cell| cell[2] as u32).collect(),
+        mean,
+        deviation: squares.iter().zip(&counts).map(deviation).collect(),
+        count: counts.iter().map(|&count| count as u32).collect(),
     }
 }
 

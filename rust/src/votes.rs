@@ -3,6 +3,7 @@
 use crate::bits::BitMatrix;
 use crate::error::{Error, Result};
 use crate::parallel::{Workers, for_each_chunk};
+use crate::simd::{self, prefetch};
 
 /// One prediction per minipatch and observation, in the order (minipatch, observation[, class]).
 #[derive(Debug, Clone, Copy)]
@@ -99,19 +100,26 @@ pub struct LeaveOneOut {
     pub counts: Vec<u32>,
 }
 
-/// Observations that are added up together: one word of the voters' bits.
-const BLOCK: usize = 64;
+/// Observations that are worked on together: 16-bit lanes of a 512-bit vector, and half a word of the voters' bits.
+pub(crate) const BLOCK: usize = 32;
 
 /// Adds up `H`'s numerators and denominators, minipatch by minipatch in their order, in f64.
 pub fn leave_one_out(ensemble: &Ensemble<'_>, workers: Workers<'_>) -> LeaveOneOut {
-    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
+    let (level, n, k) = (simd::level(), ensemble.n_samples(), ensemble.n_classes);
     // One row of K sums and the number of voters, so that one task owns all of an observation.
     let mut sums = vec![0.0f64; n * (k + 1)];
-    let tally = || vec![0u32; BLOCK * (k + 1)];
-    for_each_chunk(workers, &mut sums, BLOCK * (k + 1), tally, |tally, block, part| match ensemble.votes {
-        Votes::Hard(votes) => count_votes(ensemble, votes, block, tally, part),
-        Votes::Single(votes) => sum_votes(ensemble, votes, block, part),
-        Votes::Double(votes) => sum_votes(ensemble, votes, block, part),
+    let voted_by = ensemble.voters.transpose();
+    let ballots = || vec![0; BLOCK * k * voted_by.stride()];
+    for_each_chunk(workers, &mut sums, BLOCK * (k + 1), ballots, |ballots, block, part| {
+        match ensemble.votes {
+            Votes::Hard(votes) => {
+                let ballots = &mut ballots[..part.len() / (k + 1) * k * voted_by.stride()];
+                cast_ballots(level, votes, k, &voted_by, block * BLOCK, ballots);
+                count_ballots(ballots, ensemble, part);
+            }
+            Votes::Single(votes) => sum_votes(ensemble, votes, block, part),
+            Votes::Double(votes) => sum_votes(ensemble, votes, block, part),
+        }
     });
     LeaveOneOut {
         totals: sums.chunks_exact(k + 1).flat_map(|row| row[..k].iter().copied()).collect(),
@@ -119,34 +127,91 @@ pub fn leave_one_out(ensemble: &Ensemble<'_>, workers: Workers<'_>) -> LeaveOneO
     }
 }
 
-/// Hard votes of 64 observations. Who votes is random, so a branch on it would be mispredicted: votes that do
-/// not count go to a class of their own.
-fn count_votes(ensemble: &Ensemble<'_>, votes: &[u16], block: usize, tally: &mut [u32], sums: &mut [f64]) {
-    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
-    tally.fill(0);
-    for b in 0..ensemble.n_patches() {
-        let voters = ensemble.voters.row(b)[block];
-        let row = &votes[b * n + block * BLOCK..][..sums.len() / (k + 1)];
-        for (offset, (&vote, tally)) in row.iter().zip(tally.chunks_exact_mut(k + 1)).enumerate() {
-            let class = if voters >> offset & 1 == 1 { usize::from(vote) } else { k };
-            tally[class] += 1;
+dispatch! {
+    /// Who votes for what: for each observation `i` of the block that begins at `first` (as many as `ballots` has room
+    /// for) and each class, the set of minipatches that vote for it. `voted_by` is the voters transposed.
+    pub(crate) fn cast_ballots(votes: &[u16], n_classes: usize, voted_by: &BitMatrix, first: usize, ballots: &mut [u64])
+        = cast_ballots_body
+}
+
+/// Each class is compared with the votes of 64 minipatches on all observations of the block.
+#[inline(always)]
+fn cast_ballots_body(
+    votes: &[u16],
+    n_classes: usize,
+    voted_by: &BitMatrix,
+    first: usize,
+    ballots: &mut [u64],
+) {
+    let (n, words, patches) = (voted_by.rows(), voted_by.stride(), voted_by.columns());
+    let lanes = ballots.len() / (n_classes * words);
+    let row = |b: usize| &votes[b * n + first..][..lanes];
+    let mut tile = [[0u16; BLOCK]; 64];
+    for word in 0..words {
+        for b in (word + 1) * 64..patches.min((word + 2) * 64) {
+            prefetch(row(b));
         }
-    }
-    for (sums, tally) in sums.chunks_exact_mut(k + 1).zip(tally.chunks_exact(k + 1)) {
-        sums.iter_mut().zip(tally).for_each(|(sum, &count)| *sum = f64::from(count));
-        sums[k] = ensemble.n_patches() as f64 - sums[k];
+        for b in word * 64..patches.min((word + 1) * 64) {
+            match row(b).first_chunk() {
+                Some(votes) => tile[b % 64] = *votes,
+                None => tile[b % 64][..lanes].copy_from_slice(row(b)),
+            }
+        }
+        for class in 0..n_classes {
+            let mut same = [0u64; BLOCK];
+            for (quarter, rows) in tile.as_chunks::<16>().0.iter().enumerate() {
+                let bits = compare(rows, class as u16);
+                for lane in 0..BLOCK {
+                    same[lane] |= u64::from(bits[lane]) << (16 * quarter);
+                }
+            }
+            for (lane, ballots) in ballots.chunks_exact_mut(n_classes * words).enumerate() {
+                ballots[class * words + word] = same[lane] & voted_by.row(first + lane)[word];
+            }
+        }
     }
 }
 
-/// Soft votes of 64 observations.
+/// Bit `t` of a lane: whether row `t` has the class there.
+#[inline(always)]
+fn compare(rows: &[[u16; BLOCK]; 16], class: u16) -> [u16; BLOCK] {
+    let mut bits = [0; BLOCK];
+    for lane in 0..BLOCK {
+        for (t, row) in rows.iter().enumerate() {
+            // One without a branch: 1 where they are equal.
+            bits[lane] |= 1u16.saturating_sub(row[lane] ^ class) << t;
+        }
+    }
+    bits
+}
+
+/// Hard votes of a block of observations: how large the sets are.
+fn count_ballots(ballots: &[u64], ensemble: &Ensemble<'_>, sums: &mut [f64]) {
+    let (k, words) = (ensemble.n_classes, ensemble.n_patches().div_ceil(64));
+    for (sums, ballots) in sums.chunks_exact_mut(k + 1).zip(ballots.chunks_exact(k * words)) {
+        for (sum, ballots) in sums[..k].iter_mut().zip(ballots.chunks_exact(words)) {
+            *sum = f64::from(ballots.iter().map(|set| set.count_ones()).sum::<u32>());
+        }
+        sums[k] = sums[..k].iter().sum();
+    }
+}
+
+/// Soft votes of a block of observations.
 fn sum_votes<V: Copy + Into<f64>>(ensemble: &Ensemble<'_>, votes: &[V], block: usize, sums: &mut [f64]) {
-    let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
-    for b in 0..ensemble.n_patches() {
-        let voters = ensemble.voters.row(b)[block];
-        for (offset, sums) in sums.chunks_exact_mut(k + 1).enumerate() {
+    /// Minipatches that memory is asked for ahead of their turn.
+    const AHEAD: usize = 8;
+    let (n, k, patches) = (ensemble.n_samples(), ensemble.n_classes, ensemble.n_patches());
+    let first = block * BLOCK;
+    let here = sums.len() / (k + 1);
+    let row = |b: usize| &votes[(b * n + first) * k..][..here * k];
+    for b in 0..patches {
+        if b + AHEAD < patches {
+            prefetch(row(b + AHEAD));
+        }
+        let voters = ensemble.voters.row(b)[first / 64] >> (first % 64);
+        for (offset, (sums, votes)) in sums.chunks_exact_mut(k + 1).zip(row(b).chunks_exact(k)).enumerate() {
             if voters >> offset & 1 == 1 {
-                let at = (b * n + block * BLOCK + offset) * k;
-                sums.iter_mut().zip(&votes[at..at + k]).for_each(|(sum, &vote)| *sum += vote.into());
+                sums.iter_mut().zip(votes).for_each(|(sum, &vote)| *sum += vote.into());
                 sums[k] += 1.0;
             }
         }

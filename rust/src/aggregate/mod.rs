@@ -5,9 +5,11 @@
 //! ([`LeaveOneOut`]) and over those that do hold `j`, which are the fewer: `soft.rs` and `hard.rs` compute
 //! the latter. N x M x K numbers exist only a block of observations at a time.
 //!
-//! Memory, beside the inputs: `threads * (block * features * K)` and the caller's output.
+//! Memory, beside the inputs: `threads * (block * features * K)` and the caller's output; for hard votes also `4 B K` bytes
+//! of ballots a thread.
 
 mod hard;
+mod popcount;
 mod soft;
 
 use crate::loss::Loss;
@@ -84,16 +86,17 @@ pub fn sample_scores(
 ) -> Vec<f64> {
     let (m, l) = (ensemble.n_features(), losses.len());
     let base = loo_losses(loo, labels, losses);
-    let mut out = vec![f64::NAN; ensemble.n_samples() * l * m];
+    let mut out = vec![0.0; ensemble.n_samples() * l * m];
     let level = simd::level();
     let scratch = || vec![0.0; FEATURES];
     for_each_cell(ensemble, loo, workers, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
-        if labels[cell.i] < 0 {
-            return;
-        }
         let width = cell.counts.len();
         for (index, loss) in losses.iter().enumerate() {
             let part = &mut row[index * m + cell.first..][..width];
+            if labels[cell.i] < 0 {
+                part.fill(f64::NAN);
+                continue;
+            }
             loss.evaluate_at(level, labels[cell.i] as usize, cell.sums, cell.counts, work, part);
             let without_loss = base[cell.i * l + index];
             part.iter_mut().for_each(|value| *value -= without_loss);
@@ -185,4 +188,87 @@ fn for_each_block<T: Send, S>(
     for_each_chunk(workers, out, block * per_row, state, |state, index, part| {
         task(state, index * block, part);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bits::BitMatrix;
+    use crate::rng::{Purpose, Stream};
+    use crate::votes::leave_one_out;
+    use proptest::prelude::*;
+
+    /// Sets of very different sizes, some of them empty and some full.
+    fn sets(rng: &mut Stream, rows: usize, columns: usize) -> BitMatrix {
+        let mut bits = BitMatrix::new(rows, columns);
+        for row in 0..rows {
+            let share = 1.2 * rng.unit() - 0.1;
+            (0..columns)
+                .filter(|_| rng.unit() < share)
+                .collect::<Vec<_>>()
+                .iter()
+                .for_each(|&c| bits.insert(row, c));
+        }
+        bits
+    }
+
+    /// `H^-j` from its definition: sums over the minipatches that leave out both, one after the other.
+    fn naive(ensemble: &Ensemble<'_>, vote: impl Fn(usize, usize, usize) -> f64) -> Vec<f64> {
+        let (m, k) = (ensemble.n_features(), ensemble.n_classes);
+        let mut out = vec![f64::NAN; ensemble.n_samples() * m * k];
+        for (cell, p) in out.chunks_exact_mut(k).enumerate() {
+            let (i, j) = (cell / m, cell % m);
+            let counted = |b: &usize| ensemble.voters.contains(*b, i) && !ensemble.holds.contains(*b, j);
+            let patches: Vec<usize> = (0..ensemble.n_patches()).filter(counted).collect();
+            for (class, p) in p.iter_mut().enumerate() {
+                *p = patches.iter().map(|&b| vote(b, i, class)).sum::<f64>() / patches.len() as f64;
+            }
+        }
+        out
+    }
+
+    fn compare(ensemble: &Ensemble<'_>, expected: &[f64], tolerance: f64) {
+        let loo = leave_one_out(ensemble, Workers::new(1));
+        let got = probabilities(ensemble, &loo, Workers::new(1));
+        for (at, (got, expected)) in got.iter().zip(expected).enumerate() {
+            let same = (got.is_nan() && expected.is_nan()) || (got - expected).abs() <= tolerance;
+            assert!(same, "entry {at}: {got} against {expected}");
+        }
+        let threaded = probabilities(ensemble, &loo, Workers::new(3));
+        assert!(got.iter().zip(&threaded).all(|(a, b)| a.to_bits() == b.to_bits()), "threads change bits");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn sums_are_those_of_the_definition(
+            seed in any::<u64>(),
+            n in 1usize..75,
+            m in prop_oneof![1usize..70, 500usize..530, 1020usize..1030],
+            k in prop_oneof![Just(1usize), 2usize..9, 33usize..41, 129usize..140],
+            patches in prop_oneof![1usize..5, 60usize..70, 120usize..140],
+        ) {
+            let mut rng = Stream::new(seed, Purpose::Standalone, 0);
+            // Large problems are thinned, for the naive twin's sake.
+            let (n, m) = (if m > 100 { n.min(6) } else { n }, if k > 100 { m.min(20) } else { m });
+            let (voters, holds) = (sets(&mut rng, patches, n), sets(&mut rng, patches, m));
+            let hard: Vec<u16> = (0..patches * n)
+                // What stands where nobody votes means nothing.
+                .map(|at| if voters.contains(at / n, at % n) { rng.below(k) as u16 } else { rng.below(70_000) as u16 })
+                .collect();
+            let double: Vec<f64> = (0..patches * n * k)
+                .map(|at| if voters.contains(at / k / n, at / k % n) { rng.unit() } else { f64::NAN })
+                .collect();
+            let single: Vec<f32> = double.iter().map(|&p| p as f32).collect();
+            let ensemble = |votes| Ensemble { votes, voters: &voters, holds: &holds, n_classes: k };
+            let at = |b: usize, i: usize| b * n + i;
+
+            let e = ensemble(Votes::Hard(&hard));
+            compare(&e, &naive(&e, |b, i, class| f64::from(u8::from(usize::from(hard[at(b, i)]) == class))), 0.0);
+            let e = ensemble(Votes::Double(&double));
+            compare(&e, &naive(&e, |b, i, class| double[at(b, i) * k + class]), 1e-12);
+            let e = ensemble(Votes::Single(&single));
+            compare(&e, &naive(&e, |b, i, class| f64::from(single[at(b, i) * k + class])), 3e-5);
+        }
+    }
 }

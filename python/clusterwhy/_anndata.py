@@ -1,0 +1,95 @@
+"""What fitted scores become inside an AnnData. The object itself is all that is needed: anndata is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("n_obs", "n_vars", "obs", "obsm", "var", "varm", "uns")
+
+
+def check_anndata(adata: Any) -> None:
+    """Refuse what is not an AnnData."""
+    if not all(hasattr(adata, name) for name in PARTS):
+        raise TypeError(f"adata must be an anndata.AnnData, got {type(adata).__name__}")
+
+
+def check_key(key_added: Any) -> str:
+    """Return `key_added` if it can name what is written."""
+    if not isinstance(key_added, str):
+        raise TypeError(f"key_added must be a string, got {key_added!r}")
+    return key_added
+
+
+def feature_columns(model: Any) -> dict[str, NDArray[Any]]:
+    """Collect the global scores that a fitted model defines, each of shape (M,), under the names of their columns."""
+    columns = {"score": model.feature_importances_}
+    if hasattr(model, "standard_errors_"):
+        columns["se"] = model.standard_errors_
+    if hasattr(model, "monte_carlo_errors_"):
+        columns["mc_se"] = model.monte_carlo_errors_
+    if hasattr(model, "standard_errors_") and model._null_is_zero:
+        known = model._knows_monte_carlo(by_cluster=False)
+        columns["pval"] = model.pvalues(monte_carlo=known)
+        columns["pval_adj"] = model.pvalues("bh", monte_carlo=known)
+    columns["rank"] = model.ranking_
+    return columns
+
+
+def label_column(labels: NDArray[Any], classes: NDArray[Any]) -> Any:
+    """Turn labels into a categorical of strings whose categories keep the order of `classes`; noise is "-1"."""
+    import pandas
+
+    names = [str(value) for value in classes]
+    if labels.dtype.kind == "i" and (labels < 0).any():
+        names = ["-1", *names]
+    return pandas.Categorical(labels.astype(str), categories=names)
+
+
+def stored_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what files can hold: numbers and strings as they are, objects as text; no None, no labels."""
+    out = {}
+    for name, value in params.items():
+        if value is None or (name == "reference" and not isinstance(value, str)):
+            continue
+        plain = isinstance(value, (str, bool, int, float, np.generic))
+        out[name] = value if plain else getattr(value, "__name__", None) or repr(value)
+    return out
+
+
+def write_scores(model: Any, adata: Any, key_added: str) -> None:
+    """Write the scores of a model that was fitted on the variables of `adata`."""
+    check_anndata(adata)
+    key = check_key(key_added)
+    if adata.n_vars != model.n_features_in_:
+        raise ValueError(
+            f"adata has {adata.n_vars} variables, but {model.n_features_in_} features were fitted; "
+            "pass the object (or the subset) that X came from"
+        )
+    if adata.n_obs != len(model.labels_):
+        raise ValueError(
+            f"adata has {adata.n_obs} observations, but {len(model.labels_)} were fitted; pass the same ones"
+        )
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None and set(names) == set(adata.var_names) and list(names) != list(adata.var_names):
+        raise ValueError(
+            "adata has the variables that were fitted, but in another order; "
+            "pass adata[:, model.feature_names_in_].copy()"
+        )
+    for name, values in feature_columns(model).items():
+        adata.var[f"{key}_{name}"] = values
+    if hasattr(model, "cluster_importances_"):
+        adata.varm[key] = np.ascontiguousarray(model.cluster_importances_.T)
+    adata.obs[key] = label_column(model.labels_, model.classes_)
+    if hasattr(model, "label_stability_"):
+        adata.obs[f"{key}_stability"] = model.label_stability_
+    adata.uns[key] = {
+        "method": type(model).__name__,
+        "params": stored_params(model.get_params(deep=False)),
+        "classes": np.asarray(model.classes_).astype(str),
+    }
+    if hasattr(model, "loo_error_"):
+        adata.uns[key]["loo_error"] = float(model.loo_error_)

@@ -1,0 +1,103 @@
+"""The names that the command line has for methods, clusterers and classifiers."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from inspect import signature
+from typing import Any
+
+from sklearn.cluster import HDBSCAN, AgglomerativeClustering, Birch, KMeans, SpectralClustering
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.tree import DecisionTreeClassifier
+
+from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, comparators
+from clusterwhy._validation import encode_reference
+from clusterwhy.cli._errors import UsageError
+from clusterwhy.cli._table import Table
+
+METHODS: dict[str, type] = {
+    "locomp": LOCOMP,
+    "rampart": LOCORampart,
+    "split": LOCOSplit,
+    "permutation": comparators.PermutationImportance,
+    "prototype": comparators.PrototypeImportance,
+    "fcm-shap": comparators.FuzzyCMeansSHAP,
+    "neon": comparators.NEON,
+    "impacc": comparators.IMPACC,
+    "silhouette": comparators.SilhouetteLOCO,
+    "stability": comparators.StabilityLOCO,
+}
+
+CLUSTERERS: dict[str, Callable[[int], Any]] = {
+    "ward": lambda k: AgglomerativeClustering(k),
+    "average": lambda k: AgglomerativeClustering(k, linkage="average"),
+    "complete": lambda k: AgglomerativeClustering(k, linkage="complete"),
+    "single": lambda k: AgglomerativeClustering(k, linkage="single"),
+    "kmeans": lambda k: KMeans(k),
+    "spectral": lambda k: SpectralClustering(k, affinity="nearest_neighbors"),
+    "gmm": lambda k: GaussianMixture(k),
+    "birch": lambda k: Birch(n_clusters=k),
+    "hdbscan": lambda k: HDBSCAN(copy=True),
+}
+FINDS_K = ("hdbscan",)
+
+CLASSIFIERS: dict[str, Callable[[], Any]] = {
+    "tree": DecisionTreeClassifier,
+    "forest": RandomForestClassifier,
+    "extra-trees": ExtraTreesClassifier,
+    "neighbors": KNeighborsClassifier,
+    "centroid": NearestCentroid,
+    "logistic": LogisticRegression,
+    "naive-bayes": GaussianNB,
+}
+
+# Options that are parameters of some methods and not of others.
+OPTIONS = ("classifier", "n_patches", "max_samples", "max_features", "n_repeats", "loss", "engine")
+
+
+def check_options(methods: list[str], options: Namespace) -> None:
+    """Refuse an option that none of the methods has, and labels that one of them would not explain."""
+    for method in methods:
+        if options.labels is not None and "reference" not in parameters(method):
+            raise UsageError(f"--labels is not for the method {method}, which explains its own")
+    for name in OPTIONS:
+        if getattr(options, name) is not None and not any(name in parameters(method) for method in methods):
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} is not for the method {' or '.join(methods)}: leave it out")
+
+
+def parameters(method: str) -> Iterable[str]:
+    """Return the names of a method's parameters."""
+    return signature(METHODS[method]).parameters
+
+
+def make_model(method: str, options: Namespace, data: Table, verbose: int) -> Any:
+    """Build a method with those of the options that it has."""
+    settings: dict[str, Any] = {name: getattr(options, name) for name in OPTIONS}
+    if options.classifier is not None:
+        settings["classifier"] = CLASSIFIERS[options.classifier]()
+    settings |= {"reference": data.labels, "random_state": options.seed, "n_jobs": options.jobs, "verbose": verbose}
+    if method == "rampart":
+        settings["n_features_to_select"] = options.top
+    known = parameters(method)
+    settings = {name: value for name, value in settings.items() if value is not None and name in known}
+    return METHODS[method](make_clusterer(options, data), **settings)
+
+
+def make_clusterer(options: Namespace, data: Table) -> Any:
+    """Build the clusterer, with K from the labels where they are given and K is not."""
+    k = options.clusters
+    if options.clusterer in FINDS_K:
+        if k is not None:
+            raise UsageError(f"{options.clusterer} finds the number of clusters itself: leave -k out")
+        return CLUSTERERS[options.clusterer](0)
+    if k is None and data.labels is not None:
+        k = len(encode_reference(data.labels, None)[1])
+    if k is None:
+        raise UsageError("how many clusters? Pass -k K, or --labels to explain labels that you have")
+    return CLUSTERERS[options.clusterer](k)

@@ -1,0 +1,88 @@
+"""Writes tables of scores: to standard output, and to files."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from clusterwhy._importances import import_extra
+from clusterwhy.cli._errors import UsageError
+
+FORMATS = ("table", "csv", "tsv", "json")
+SAVED = (".csv", ".tsv", ".json")
+# Rows of a table on a terminal and features in a figure.
+ROWS = 20
+
+
+def check_output(options: Namespace) -> None:
+    """Find out before the work begins whether its results can be written."""
+    if options.top is not None and options.top < 1:
+        raise UsageError(f"--top must be at least 1, got {options.top}")
+    if not 0 < options.level < 1:
+        raise UsageError(f"--level must lie strictly between 0 and 1, got {options.level:g}")
+    if options.out and options.out.suffix.lower() not in SAVED:
+        raise UsageError(f"--out {options.out}: the name must end in {', '.join(SAVED)}")
+    if options.plot:
+        figure = import_extra("matplotlib.figure", '"clusterwhy[plot]"', "--plot").Figure()
+        known = [f".{kind}" for kind in figure.canvas.get_supported_filetypes()]
+        if options.plot.suffix.lower() not in known:
+            raise UsageError(f"--plot {options.plot}: the name must end in {', '.join(known)}")
+    for path in (options.out, options.plot, getattr(options, "labels_out", None)):
+        if path and not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}")
+
+
+def rows_shown(options: Namespace) -> int:
+    """Return how many features a table on a terminal or a figure has."""
+    return ROWS if options.top is None else int(options.top)
+
+
+def best(frame: Any, top: int | None, groups: str | None) -> Any:
+    """Return the first rows, of each group where there are groups."""
+    if top is None:
+        return frame
+    return frame.head(top) if groups is None else frame.groupby(groups, sort=False).head(top)
+
+
+def show(frame: Any, options: Namespace, summary: dict[str, Any], groups: str | None = None) -> None:
+    """Print a table for people on a terminal, and for programs elsewhere."""
+    kind = options.format or ("table" if sys.stdout.isatty() else "csv")
+    if kind == "table":
+        text = best(frame, rows_shown(options), groups).to_string(index=False, float_format="{:.3g}".format) + "\n"
+        for pair in summary.get("agreement", ()):
+            one, other = pair["methods"]
+            text += f"\n{one} and {other}: {pair['shared']} of the top {pair['top']}, Spearman {pair['spearman']:.2f}"
+        text = text.rstrip("\n") + "\n"
+    else:
+        text = as_text(best(frame, options.top, groups), kind, summary)
+    sys.stdout.write(text)
+
+
+def save(frame: Any, options: Namespace, summary: dict[str, Any], groups: str | None = None) -> None:
+    """Save the scores, all of them unless a number of them was asked for."""
+    if options.out:
+        kind = options.out.suffix.lower().lstrip(".")
+        Path(options.out).write_text(as_text(best(frame, options.top, groups), kind, summary), encoding="utf-8")
+
+
+def as_text(frame: Any, kind: str, summary: dict[str, Any]) -> str:
+    """Write a table in a format; numbers keep every digit."""
+    if kind == "json":
+        rows = [{name: plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+        summary = {name: plain(value) for name, value in summary.items()}
+        return json.dumps({**summary, "scores": rows}, indent=1, allow_nan=False) + "\n"
+    return str(frame.to_csv(index=False, sep="," if kind == "csv" else "\t"))
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON has: undefined scores are null."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

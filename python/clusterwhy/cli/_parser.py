@@ -1,0 +1,132 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from clusterwhy import __version__, demo
+from clusterwhy._inference import CORRECTIONS
+from clusterwhy._scores import NAMED
+from clusterwhy.cli._compare import compare
+from clusterwhy.cli._estimators import CLASSIFIERS, CLUSTERERS, METHODS
+from clusterwhy.cli._explain import explain
+from clusterwhy.cli._info import info
+from clusterwhy.cli._output import FORMATS
+from clusterwhy.cli._readers import READERS
+
+EXAMPLES = """examples:
+  clusterwhy explain cells.h5ad --labels leiden --top 20 --plot genes.png
+  clusterwhy explain data.csv -k 3 --clusterer kmeans --standardize --out scores.csv
+  clusterwhy compare data.parquet -k 3 --methods locomp,rampart,split
+  cut -d, -f2- data.csv | clusterwhy explain - -k 3 | head"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = Parser(
+        prog="clusterwhy",
+        description="Which features drive a clustering: as a whole, for each cluster and for each observation.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"clusterwhy {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    common = Parser(add_help=False)
+    common.add_argument("--traceback", action="store_true", help="on an error, show where it happened")
+
+    one = commands.add_parser("explain", parents=[common], help="score the features of a data set")
+    one.description = "Cluster the observations (rows) of a table and score its features (columns)."
+    add_data(one)
+    add_model(one)
+    one.add_argument("--method", choices=METHODS, default="locomp", help="how to score (locomp)")
+    one.add_argument("--by-cluster", action="store_true", help="one row for each cluster and feature")
+    one.add_argument("--labels-out", type=Path, metavar="FILE", help="save the consensus label of every observation")
+    add_output(one)
+    one.set_defaults(run=explain)
+
+    many = commands.add_parser("compare", parents=[common], help="several methods side by side")
+    many.description = "Score the features of a table by several methods, and say how far these agree."
+    add_data(many)
+    add_model(many)
+    many.add_argument("--methods", default="locomp,rampart,split", help=f"comma-separated, of {', '.join(METHODS)}")
+    add_output(many)
+    many.set_defaults(run=compare)
+
+    cells = commands.add_parser("demo", parents=[common], help="explain the clusters of 700 blood cells")
+    cells.description = "Explain a Ward clustering of 700 blood cells x 765 genes; needs the extra [datasets]."
+    demo.add_arguments(cells)
+    cells.set_defaults(run=demo.run)
+
+    about = commands.add_parser("info", parents=[common], help="versions, instruction set and threads")
+    about.description = "Versions of the packages, the instruction set of the core and the threads it may use."
+    about.add_argument("--json", action="store_true", help="machine-readable")
+    about.set_defaults(run=info)
+    return parser
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add what to read."""
+    data = parser.add_argument_group("data")
+    data.add_argument("data", help=f"a file of type {', '.join(READERS)}, or - for standard input (CSV)")
+    data.add_argument("--input-format", choices=READERS, help="where the file's name does not tell")
+    data.add_argument("--sep", help="what separates columns of text (comma, or tab in .tsv)")
+    data.add_argument("--no-header", action="store_true", help="the first line of text is an observation")
+    data.add_argument(
+        "--drop", action="append", default=[], metavar="COLUMN", help="leave a column out (may be repeated)"
+    )
+    data.add_argument(
+        "--labels",
+        metavar="NAME",
+        help="labels to explain, in place of the clusterer's: a column (of obs in .h5ad, an array in .npz), "
+        "or a file of one label a line or .npy",
+    )
+    data.add_argument("--key", help="array of an .npz file (X, or its only matrix)")
+    data.add_argument("--layer", help="layer of an .h5ad file (X)")
+    data.add_argument("--standardize", action="store_true", help="scale columns to mean 0 and variance 1")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add how to score; defaults are those of the method."""
+    model = parser.add_argument_group("model")
+    model.add_argument("--clusterer", choices=CLUSTERERS, default="ward", help="what clusters the data (ward)")
+    model.add_argument("-k", "--clusters", type=int, metavar="K", help="how many clusters (as many as --labels has)")
+    model.add_argument("--classifier", choices=CLASSIFIERS, help="what predicts the clusters (the method's own)")
+    model.add_argument("--n-patches", type=int, metavar="B", help="minipatches (1000): more are more accurate")
+    size = "of a minipatch: a fraction, or a count"
+    model.add_argument("--max-samples", type=number, metavar="SIZE", help=f"observations {size} (0.2)")
+    model.add_argument("--max-features", type=number, metavar="SIZE", help=f"features {size} (0.2)")
+    model.add_argument("--n-repeats", type=int, help="splits of split (1), permutations of permutation (10)")
+    model.add_argument("--loss", choices=NAMED, help="what is compared with and without a feature (hinge)")
+    model.add_argument("--engine", choices=("auto", "native", "sklearn"), help="where minipatches run (auto)")
+    model.add_argument("--seed", type=int, default=0, help="one seed gives the same result anywhere (0)")
+    model.add_argument("--jobs", type=int, default=-1, help="workers (-1: every core)")
+    model.add_argument("-q", "--quiet", action="store_true", help="no progress and no warnings")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add what to do with the scores."""
+    output = parser.add_argument_group("output")
+    output.add_argument("--top", type=int, metavar="N", help="only the N best features (20 in tables and figures)")
+    output.add_argument("--level", type=float, default=0.95, help="coverage of the intervals (0.95)")
+    output.add_argument("--adjust", choices=CORRECTIONS, default="bh", help="correction of p-values (bh)")
+    output.add_argument("--format", choices=FORMATS, help="of standard output (table on a terminal, csv in a pipe)")
+    output.add_argument("--out", type=Path, metavar="FILE", help="save the scores as .csv, .tsv or .json")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="save a figure as .png, .pdf or .svg")
+
+
+def number(text: str) -> float:
+    """Read a count as an int, and a fraction as a float."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

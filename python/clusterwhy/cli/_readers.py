@@ -1,0 +1,130 @@
+"""Reads the formats of files, each into a table."""
+
+from __future__ import annotations
+
+import io
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from scipy.sparse import load_npz
+
+from clusterwhy._importances import default_names, import_extra
+from clusterwhy.cli._errors import UsageError, describe
+from clusterwhy.cli._table import ROW_NAMES, Table, as_labels, check_matrix, from_frame, shown, with_names
+
+
+@contextmanager
+def reading(options: Namespace, kind: str) -> Iterator[None]:
+    """Say which file it is that a library cannot read."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"{options.data} cannot be read as {kind}: {describe(error)}") from error
+
+
+def read_csv(source: Any, options: Namespace) -> Table:
+    """Read comma-separated text."""
+    return read_text(source, options, ",")
+
+
+def read_tsv(source: Any, options: Namespace) -> Table:
+    """Read tab-separated text."""
+    return read_text(source, options, "\t")
+
+
+def read_text(source: Any, options: Namespace, sep: str) -> Table:
+    """Read text, every number to the last bit."""
+    pandas = import_extra("pandas", '"clusterwhy[cli]"', "reading text")
+    header = None if options.no_header else 0
+    with reading(options, "text"):
+        frame = pandas.read_csv(source, sep=options.sep or sep, header=header, float_precision="round_trip")
+    if options.no_header:
+        frame.columns = default_names(frame.shape[1])
+    elif not has_names([name for name in frame.columns if name not in ROW_NAMES]):
+        raise UsageError(
+            f"the first line of {options.data} has numbers in place of names: is it an observation (--no-header)?"
+        )
+    if frame.shape[1] == 1:
+        raise UsageError(f"{options.data} has one column, {frame.columns[0][:40]!r}: name its separator with --sep")
+    return from_frame(frame, options)
+
+
+def has_names(header: list[str]) -> bool:
+    """Whether a first line has names: not mostly numbers, unless they number the columns, as pandas does."""
+    return 2 * sum(map(is_number, header)) <= len(header) or header == [str(j) for j in range(len(header))]
+
+
+def is_number(text: str) -> bool:
+    """Whether a name is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_parquet(source: Any, options: Namespace) -> Table:
+    """Read Parquet."""
+    polars = import_extra("polars", '"clusterwhy[cli]"', "reading Parquet")
+    pandas = import_extra("pandas", '"clusterwhy[cli]"', "reading Parquet")
+    with reading(options, "Parquet"):
+        table = polars.read_parquet(source)
+    return from_frame(pandas.DataFrame({name: table[name].to_numpy() for name in table.columns}), options)
+
+
+def read_npy(source: Any, options: Namespace) -> Table:
+    """Read one array of NumPy."""
+    with reading(options, ".npy"):
+        X = np.load(source, mmap_mode=None if isinstance(source, io.BytesIO) else "r", allow_pickle=False)
+    return Table(check_matrix(X), None, np.arange(len(X)), None)
+
+
+def read_npz(source: Any, options: Namespace) -> Table:
+    """Read an array of several, or a sparse matrix that SciPy saved."""
+    with reading(options, ".npz"), np.load(source, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    if {"format", "shape", "data"} <= set(arrays):
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        with reading(options, ".npz"):
+            sparse: Any = load_npz(source)
+        return Table(sparse.tocsr(), None, np.arange(sparse.shape[0]), None)
+    matrices = [name for name, array in arrays.items() if array.ndim == 2]
+    key = options.key or ("X" if "X" in matrices else matrices[0] if len(matrices) == 1 else None)
+    if key not in arrays:
+        raise UsageError(f"{options.data} has the arrays {', '.join(arrays)}: name one with --key")
+    X = check_matrix(arrays[key])
+    names = [str(name) for name in arrays["feature_names"]] if "feature_names" in arrays else None
+    labels = None
+    if options.labels in arrays:
+        labels = as_labels(arrays[options.labels], len(X), f"the labels in {options.labels!r}")
+    return Table(with_names(X, names), names, np.arange(len(X)), labels)
+
+
+def read_h5ad(source: Any, options: Namespace) -> Table:
+    """Read annotated data: observations by variables."""
+    anndata = import_extra("anndata", '"clusterwhy[scanpy]"', "reading .h5ad")
+    with reading(options, ".h5ad"):
+        adata = anndata.read_h5ad(source)
+    if options.layer is not None and options.layer not in adata.layers:
+        raise UsageError(f"--layer {options.layer}: there is no such layer; there are {shown(list(adata.layers))}")
+    X = adata.X if options.layer is None else adata.layers[options.layer]
+    adata.var_names_make_unique()
+    names = [str(name) for name in adata.var_names]
+    labels = None
+    if options.labels in adata.obs.columns:
+        labels = as_labels(adata.obs[options.labels], adata.n_obs, f"the labels in obs[{options.labels!r}]")
+    return Table(with_names(X, names), names, adata.obs_names.to_numpy(), labels)
+
+
+READERS: dict[str, Callable[[Any, Namespace], Table]] = {
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "parquet": read_parquet,
+    "npy": read_npy,
+    "npz": read_npz,
+    "h5ad": read_h5ad,
+}

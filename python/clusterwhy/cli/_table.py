@@ -1,0 +1,91 @@
+"""The table that is explained, as every format of file is read into it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterwhy._importances import import_extra
+from clusterwhy._validation import label_array
+from clusterwhy.cli._errors import UsageError
+
+# What pandas and polars call the names of the rows that they wrote to a file.
+ROW_NAMES = ("Unnamed: 0", "__index_level_0__")
+
+
+@dataclass
+class Table:
+    """A table: a frame, array or CSR matrix of shape (N, M).
+
+    Attributes
+    ----------
+    X : table
+        The numbers; a frame where the features have names and the data are dense.
+    names : list of str or None
+        Names of the features.
+    rows : ndarray of shape (N,)
+        Names of the observations, or their positions.
+    labels : ndarray of shape (N,) or None
+        Labels to explain.
+    """
+
+    X: Any
+    names: list[str] | None
+    rows: NDArray[Any]
+    labels: NDArray[Any] | None
+
+
+def from_frame(frame: Any, options: Namespace) -> Table:
+    """Take the names of the rows, the labels and what is to be left out from the columns of a frame."""
+    rows = frame.index.to_numpy()
+    for name in ROW_NAMES:
+        if name in frame.columns:
+            rows = frame.pop(name).to_numpy()
+    labels = None
+    if options.labels in frame.columns:
+        labels = as_labels(frame.pop(options.labels), len(frame), f"the labels in column {options.labels!r}")
+    unknown = [name for name in options.drop if name not in frame.columns]
+    if unknown:
+        raise UsageError(f"--drop {unknown[0]}: there is no such column; there are {shown(frame.columns)}")
+    frame = frame.drop(columns=options.drop)
+    text = [name for name, column in frame.items() if column.dtype.kind not in "biuf"]
+    if text:
+        raise UsageError(f"not numbers: {shown(text)}; leave such columns out (--drop), or explain one (--labels)")
+    return Table(frame, list(frame.columns), rows, labels)
+
+
+def shown(names: Any) -> str:
+    """List some names."""
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(str, list(names)[:5])) + rest
+
+
+def check_matrix(array: Any) -> Any:
+    """Refuse what is not a matrix."""
+    if array.ndim != 2:
+        raise UsageError(f"the data must be a matrix of observations by features, got shape {array.shape}")
+    return array
+
+
+def with_names(X: Any, names: list[str] | None) -> Any:
+    """Give dense data the names of their features."""
+    if names is None or not isinstance(X, np.ndarray):
+        return X
+    if len(names) != X.shape[1]:
+        raise UsageError(f"feature_names has {len(names)} names for {X.shape[1]} features")
+    return import_extra("pandas", '"clusterwhy[cli]"', "named features").DataFrame(X, columns=names)
+
+
+def as_labels(values: Any, n_samples: int, what: str) -> NDArray[Any]:
+    """Return labels as whole numbers where all of them are, else as strings."""
+    array = np.asarray(values)
+    if array.dtype.kind in "OUS" and all(isinstance(value, str) for value in array):
+        try:
+            array = array.astype(np.int64)
+        except ValueError:
+            array = array.astype(str)
+    return label_array(array, n_samples, what)

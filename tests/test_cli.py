@@ -1,0 +1,402 @@
+"""The command line: what it prints, saves and says, and the code that it exits with."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import anndata
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.neighbors import NearestCentroid
+
+import clusterwhy as cw
+from clusterwhy.cli import main
+
+N, M = 60, 8
+NAMES = [f"gene{j}" for j in range(M)]
+GROUPS = np.arange(N) % 3
+X = np.random.default_rng(0).normal(size=(N, M)) + 4 * np.eye(3, M)[GROUPS]
+KINDS = np.array(["a", "b", "c"])[GROUPS]
+FRAME = pd.DataFrame(X, columns=NAMES)
+SMALL = ["--n-patches", "60", "--max-samples", "0.4", "--max-features", "3", "--jobs", "1", "-q"]
+MODEL = {"n_patches": 60, "max_samples": 0.4, "max_features": 3, "random_state": 0}
+COMMAND = [sys.executable, "-m", "clusterwhy"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The same table in every format."""
+    path = tmp_path_factory.mktemp("data")
+    FRAME.to_csv(path / "d.csv", index=False)
+    FRAME.to_csv(path / "named.csv")
+    FRAME.assign(kind=KINDS).to_csv(path / "labelled.csv.gz", index=False)
+    FRAME.to_csv(path / "d.tsv", sep="\t", index=False)
+    FRAME.to_csv(path / "semicolons.csv", sep=";", index=False)
+    FRAME.to_csv(path / "bare.csv", index=False, header=False)
+    pl.DataFrame(X, schema=NAMES).with_columns(pl.Series("kind", KINDS)).write_parquet(path / "d.parquet")
+    np.save(path / "d.npy", X)
+    np.savez(path / "d.npz", X=X, kind=KINDS, feature_names=NAMES)
+    np.savez(path / "two.npz", A=X, B=X)
+    sp.save_npz(path / "sparse.npz", sp.csr_matrix(X))
+    obs = pd.DataFrame({"leiden": pd.Categorical(GROUPS.astype(str))}, index=[f"cell{i}" for i in range(N)])
+    adata = anndata.AnnData(np.zeros_like(X), obs=obs, var=pd.DataFrame(index=NAMES))
+    adata.layers["scaled"] = X
+    adata.write_h5ad(path / "d.h5ad")
+    (path / "kinds.txt").write_text("\n".join(KINDS) + "\n")
+    (path / "empty.csv").write_text("")
+    (path / "bytes.csv").write_bytes(b"\xff\xfe\x00\x01")
+    (path / "text.h5ad").write_text("x")
+    np.save(path / "objects.npy", np.array([{}] * 3))
+    np.save(path / "flat.npy", np.arange(9.0))
+    missing = FRAME.copy()
+    missing.iloc[4, 2] = np.nan
+    missing.to_csv(path / "missing.csv", index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return cw.LOCOMP(AgglomerativeClustering(3), **MODEL).fit(FRAME)
+
+
+def run(capsys, *arguments):
+    """Run a command that works; returns its table."""
+    assert main([*map(str, arguments)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return pd.read_csv(io.StringIO(captured.out), float_precision="round_trip")
+
+
+# ------------------------------------------------------------------------------------------ explain
+
+
+@pytest.mark.parametrize("name", ["d.csv", "named.csv", "d.tsv", "d.npz", "d.npy", "bare.csv", "semicolons.csv"])
+def test_formats_give_the_same_scores(name, folder, capsys, expected):
+    options = {"bare.csv": ["--no-header"], "semicolons.csv": ["--sep", ";"]}.get(name, [])
+    frame = run(capsys, "explain", folder / name, "-k", 3, *SMALL, *options)
+    reference = expected.to_frame()
+    if name in ("d.npy", "bare.csv"):
+        reference["feature"] = reference["feature"].str.replace("gene", "x")
+    # To the last bit: text holds every digit.
+    pd.testing.assert_frame_equal(frame, reference, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "labels"),
+    [
+        ("labelled.csv.gz", ["--labels", "kind"], KINDS),
+        ("d.parquet", ["--labels", "kind"], KINDS),
+        ("d.npz", ["--labels", "kind"], KINDS),
+        ("d.csv", ["--labels", "kinds.txt"], KINDS),
+        ("d.h5ad", ["--layer", "scaled", "--labels", "leiden"], GROUPS),
+    ],
+)
+def test_labels_to_explain(name, options, labels, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    model = cw.LOCOMP(AgglomerativeClustering(3), reference=labels, **MODEL).fit(FRAME)
+    frame = run(capsys, "explain", name, *options, *SMALL, "--by-cluster", "--adjust", "holm", "--level", 0.9)
+    reference = model.to_frame(by_cluster=True, adjust="holm", level=0.9)
+    pd.testing.assert_frame_equal(frame, reference, check_exact=True)
+
+
+def test_columns_that_pandas_numbered(folder, capsys, tmp_path):
+    for index in (True, False):
+        pd.DataFrame(X).to_csv(tmp_path / "numbers.csv", index=index)
+        frame = run(capsys, "explain", tmp_path / "numbers.csv", "-k", 3, *SMALL)
+        assert sorted(frame["feature"]) == list(range(M))
+
+
+def test_sparse_data(folder, capsys):
+    frame = run(capsys, "explain", folder / "sparse.npz", "-k", 3, "--clusterer", "kmeans", *SMALL)
+    model = cw.LOCOMP(KMeans(3), **MODEL).fit(sp.csr_matrix(X))
+    np.testing.assert_array_equal(frame["importance"], model.to_frame()["importance"])
+
+
+def test_methods_and_models(folder, capsys):
+    frame = run(
+        capsys, "explain", folder / "d.csv", "-k", 3, "--method", "rampart", "--top", 2, "--loss", "margin", *SMALL
+    )
+    model = cw.LOCORampart(AgglomerativeClustering(3), n_features_to_select=2, loss="margin", **MODEL).fit(FRAME)
+    pd.testing.assert_frame_equal(frame, model.to_frame().head(2), check_exact=True)
+    split = ["--method", "split", "--n-repeats", 2, "--classifier", "centroid", "--clusterer", "average", "-q"]
+    frame = run(capsys, "explain", folder / "d.csv", "-k", 3, "--seed", 4, "--jobs", 1, *split)
+    clusterer = AgglomerativeClustering(3, linkage="average")
+    model = cw.LOCOSplit(clusterer, NearestCentroid(), n_repeats=2, random_state=4).fit(FRAME)
+    pd.testing.assert_frame_equal(frame, model.to_frame(), check_exact=True)
+
+
+@pytest.mark.parametrize("clusterer", ["complete", "single", "spectral", "gmm", "birch"])
+def test_clusterers(clusterer, folder, capsys):
+    few = ["--n-patches", "8", "--max-samples", "0.6", "--max-features", "0.5", "--jobs", "1", "-q"]
+    assert len(run(capsys, "explain", folder / "d.csv", "-k", 2, "--clusterer", clusterer, *few)) == M
+
+
+def test_standardized_columns_have_no_units(folder, capsys, tmp_path):
+    path = tmp_path / "units.csv"
+    (FRAME * 10.0 ** np.arange(M)).to_csv(path, index=False)
+    options = ["-k", 3, "--standardize", *SMALL, "--clusterer", "kmeans", "--seed", 1]
+    one, other = run(capsys, "explain", folder / "d.csv", *options), run(capsys, "explain", path, *options)
+    assert one["feature"].tolist() == other["feature"].tolist()
+    np.testing.assert_allclose(one["importance"], other["importance"], rtol=1e-6)
+
+
+def test_formats_of_the_output(folder, capsys, tmp_path, expected, monkeypatch):
+    explain = ["explain", str(folder / "d.csv"), "-k", "3", *SMALL, "--top", "3"]
+    files = [tmp_path / name for name in ("s.csv", "s.tsv", "s.json", "s.png", "labels.csv")]
+    for path in files[:3]:
+        assert main([*explain, "--out", str(path), "--format", path.suffix[1:]]) == 0
+        # What is printed is what is saved.
+        assert capsys.readouterr().out == path.read_text()
+    found = json.loads(files[2].read_text())
+    assert found["scores"][0] == expected.to_frame().to_dict("records")[0]
+    assert (found["method"], found["n_samples"], found["classes"]) == ("locomp", N, [0, 1, 2])
+    assert found["loo_error"] == expected.loo_error_
+    assert len(found["scores"]) == len(pd.read_csv(files[0])) == len(pd.read_csv(files[1], sep="\t")) == 3
+    assert main([*explain, "--plot", str(files[3]), "--labels-out", str(files[4])]) == 0
+    assert files[3].read_bytes().startswith(b"\x89PNG")
+    assert pd.read_csv(files[4])["label"].tolist() == expected.labels_.tolist()
+    # A table on a terminal.
+    capsys.readouterr()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(explain) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["feature", "importance", "standard_error"]
+    assert len(lines) == 4
+
+
+def test_undefined_scores_are_null(folder, capsys):
+    """A single split has no Monte-Carlo error."""
+    split = ["--method", "split", "--classifier", "tree", "--format", "json", "--jobs", "1", "-q"]
+    assert main(["explain", str(folder / "d.csv"), "-k", "3", *split]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert [row["monte_carlo_error"] for row in found["scores"]] == [None] * M
+
+
+def test_what_estimators_say_goes_to_standard_error(folder, capsys, monkeypatch):
+    import clusterwhy.cli._estimators as estimators
+
+    class Talks(KMeans):
+        def fit(self, X, y=None, sample_weight=None):
+            print("hello")
+            return super().fit(X)
+
+    monkeypatch.setitem(estimators.CLUSTERERS, "kmeans", Talks)
+    small = [option for option in SMALL if option != "-q"]
+    assert main(["explain", str(folder / "d.csv"), "-k", "2", "--clusterer", "kmeans", *small]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("feature,importance")
+    assert "hello" in captured.err
+    # And warnings are one line each.
+    assert all(line.startswith(("hello", "clusterwhy: warning: ")) for line in captured.err.splitlines())
+
+
+# ------------------------------------------------------------------------------------------ compare and info
+
+
+def test_compare(folder, capsys, tmp_path):
+    compare = ["compare", str(folder / "d.csv"), "-k", "3", *SMALL, "--classifier", "tree", "--n-repeats", "2"]
+    figure = tmp_path / "c.png"
+    assert main([*compare, "--format", "json", "--plot", str(figure)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    frame = pd.DataFrame(found["scores"])
+    assert list(found["seconds"]) == ["locomp", "rampart", "split"]
+    ranks = frame[["locomp_rank", "rampart_rank", "split_rank"]]
+    np.testing.assert_allclose(frame["mean_rank"], ranks.mean(axis=1))
+    assert frame["mean_rank"].is_monotonic_increasing
+    assert set(frame["feature"].head(3)) == set(NAMES[:3])
+    model = cw.LOCOMP(AgglomerativeClustering(3), **MODEL).fit(FRAME)
+    scores = frame.set_index("feature")["locomp_importance"][NAMES]
+    # The same but for the classifier's name.
+    np.testing.assert_array_equal(scores, model.feature_importances_)
+    assert found["agreement"][0]["methods"] == ["locomp", "rampart"]
+    assert found["agreement"][0]["spearman"] == pytest.approx(frame["locomp_rank"].corr(frame["rampart_rank"]))
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert main([*compare, "--methods", "rampart,locomp", "--format", "table", "--top", "3"]) == 2
+    assert "--n-repeats is not for the method rampart or locomp" in capsys.readouterr().err
+    assert main([*compare[:-2], "--methods", "rampart,locomp", "--format", "table", "--top", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    assert lines[-1].startswith("rampart and locomp: ")
+
+
+def test_every_method_can_be_compared(folder, capsys):
+    methods = ["permutation", "prototype", "fcm-shap", "neon", "impacc", "silhouette", "stability"]
+    compare = ["compare", folder / "d.csv", "-k", 3, "--clusterer", "kmeans", "--jobs", 1, "-q"]
+    frame = run(capsys, *compare, "--methods", ",".join(methods), "--max-samples", 0.5, "--max-features", 0.5)
+    assert [name.removesuffix("_rank") for name in frame.columns[2::2]] == methods
+    # A method's own call gives the same scores.
+    model = cw.comparators.NEON(KMeans(3), random_state=0).fit(FRAME)
+    scores = frame.set_index("feature")["neon_importance"][NAMES]
+    np.testing.assert_array_equal(scores, model.feature_importances_)
+    assert set(frame["feature"][:3]) == set(NAMES[:3])
+
+
+def test_info(capsys):
+    assert main(["info"]) == 0
+    assert f"clusterwhy     {cw.__version__}" in capsys.readouterr().out
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["instructions"] in ("avx512", "avx2", "baseline")
+
+
+def test_demo(tmp_path, capsys):
+    assert main(["demo", "--patches", "60", "--output", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    assert "Top 10 genes of the whole clustering" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "out" / "genes.csv")) == 765
+    assert (tmp_path / "out" / "genes.png").read_bytes().startswith(b"\x89PNG")
+
+
+# ------------------------------------------------------------------------------------------ what goes wrong
+
+WRONG = {
+    "no such file": (["nothere.csv", "-k", "3"], 1, "nothere.csv: No such file or directory"),
+    "a folder": ([".", "-k", "3", "--input-format", "csv"], 1, ".: Is a directory"),
+    "empty": (["empty.csv", "-k", "3"], 1, "empty.csv cannot be read as text: No columns to parse from file"),
+    "not text": (["bytes.csv", "-k", "3"], 1, "bytes.csv cannot be read as text: 'utf-8' codec"),
+    "not HDF5": (["text.h5ad", "-k", "3"], 1, "text.h5ad cannot be read as .h5ad: "),
+    "objects": (["objects.npy", "-k", "3"], 1, "objects.npy cannot be read as .npy: "),
+    "no matrix": (["flat.npy", "-k", "3"], 2, "must be a matrix of observations by features, got shape (9,)"),
+    "two matrices": (["two.npz", "-k", "3"], 2, "two.npz has the arrays A, B: name one with --key"),
+    "no format": (["data.dat", "-k", "3"], 2, "data.dat: the format is not known: name it with --input-format"),
+    "no layer": (["d.h5ad", "-k", "3", "--layer", "raw"], 2, "--layer raw: there is no such layer; there are scaled"),
+    "one column": (
+        ["semicolons.csv", "-k", "3"],
+        2,
+        "has one column, 'gene0;gene1;gene2;gene3;gene4;gene5;gene': na",
+    ),
+    "no header": (["bare.csv", "-k", "3"], 2, "is it an observation (--no-header)?"),
+    "text column": (["labelled.csv.gz", "-k", "3"], 2, "not numbers: kind; leave such columns out (--drop), or"),
+    "no such column": (
+        ["d.csv", "-k", "3", "--drop", "z"],
+        2,
+        "--drop z: there is no such column; there are gene0, g",
+    ),
+    "no such labels": (["d.csv", "--labels", "z"], 2, "--labels z is neither a column of the data nor a file"),
+    "few labels": (
+        ["d.npz", "--labels", "y.txt"],
+        1,
+        "the labels in y.txt must have one label per observation, shape",
+    ),
+    "not for npy": (["d.npy", "-k", "3", "--drop", "z"], 2, "--drop is for csv, tsv, parquet, not for npy"),
+    "no K": (["d.csv"], 2, "how many clusters? Pass -k K, or --labels"),
+    "K for hdbscan": (
+        ["d.csv", "-k", "2", "--clusterer", "hdbscan"],
+        2,
+        "hdbscan finds the number of clusters itself",
+    ),
+    "large K": (["d.csv", "-k", "99"], 1, "AgglomerativeClustering failed on all the data"),
+    "missing values": (["missing.csv", "-k", "3"], 1, "Input X contains NaN. LOCOMP does not accept missing values"),
+    "own labels": (["d.npz", "--labels", "kind", "--method", "impacc"], 2, "--labels is not for the method impacc"),
+    "no clusters": (
+        ["d.csv", "-k", "3", "--method", "stability", "--by-cluster", "--jobs", "1"],
+        1,
+        "cluster_importances_ is not defined for StabilityLOCO",
+    ),
+    "not an option": (
+        ["d.csv", "-k", "3", "--method", "split", "--n-patches", "9"],
+        2,
+        "--n-patches is not for the me",
+    ),
+    "top": (["d.csv", "-k", "3", "--top", "0"], 2, "--top must be at least 1, got 0"),
+    "level": (["d.csv", "-k", "3", "--level", "95"], 2, "--level must lie strictly between 0 and 1, got 95"),
+    "out": (["d.csv", "-k", "3", "--out", "s.xlsx"], 2, "--out s.xlsx: the name must end in .csv, .tsv, .json"),
+    "plot": (["d.csv", "-k", "3", "--plot", "s.doc"], 2, "--plot s.doc: the name must end in "),
+    "no folder": (["d.csv", "-k", "3", "--out", "no/s.csv"], 2, "no/s.csv: there is no folder no"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_errors_are_one_line(case, folder, capsys, monkeypatch):
+    arguments, code, message = WRONG[case]
+    monkeypatch.chdir(folder)
+    (folder / "y.txt").write_text("1\n2\n")
+    assert main(["explain", *arguments, *([] if "--method" in arguments else SMALL[:-1])]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("clusterwhy: error: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "clusterwhy: error: the following arguments are required: COMMAND (see clusterwhy --help)\n"),
+        (["explain"], "clusterwhy explain: error: the following arguments are required: data (see "),
+        (
+            ["explain", "d.csv", "-k", "x"],
+            "clusterwhy explain: error: argument -k/--clusters: invalid int value: 'x'",
+        ),
+        (["explain", "d.csv", "--max-samples", "half"], "argument --max-samples: invalid number value: 'half'"),
+    ],
+)
+def test_wrong_arguments(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_methods_to_compare(folder, capsys):
+    for text, message in {"locomp": "two or more of locomp, rampart, split", "locomp,zz": "got 'zz'"}.items():
+        assert main(["compare", str(folder / "d.csv"), "-k", "3", "--methods", text]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_unexpected_errors_too(folder, capsys, monkeypatch):
+    def broken(*_):
+        raise KeyError("oops")
+
+    monkeypatch.setattr("clusterwhy.cli._explain.fit", broken)
+    assert main(["explain", str(folder / "d.csv"), "-k", "3"]) == 1
+    assert capsys.readouterr().err == "clusterwhy: error: KeyError: 'oops' (--traceback shows where)\n"
+    with pytest.raises(KeyError):
+        main(["explain", str(folder / "d.csv"), "-k", "3", "--traceback"])
+
+
+def test_help_mentions_every_option(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["explain", "--help"])
+    assert exit.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--clusterer", "-k", "--method", "--top", "--out", "--plot", "--labels", "--standardize"):
+        assert option in text
+
+
+# ------------------------------------------------------------------------------------------ as a process
+
+
+def test_from_one_pipe_into_another(folder):
+    """Data come through a pipe, and whoever reads the scores leaves after the first line."""
+    explain = [*COMMAND, "explain", "-", "-k", "3", *SMALL]
+    process = subprocess.Popen(explain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    process.stdin.write((folder / "d.csv").read_bytes())
+    process.stdin.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) == 141
+
+
+def test_ctrl_c(folder):
+    """Interrupted while it computes, it says so and exits with 130."""
+    explain = ["explain", str(folder / "d.csv"), "-k", "3", "--n-patches", "40000000", "--jobs", "1"]
+    start = "import sys, clusterwhy.cli as cli; print('matplotlib' in sys.modules, flush=True)"
+    start += f"; sys.exit(cli.main({explain}))"
+    process = subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Loaded, without what only pictures need; then a moment to begin.
+    assert process.stdout.readline() == b"False\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert (out, error) == (b"", b"clusterwhy: interrupted\n")
