@@ -26,12 +26,16 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"clusterwhy {release}"
 html_theme_options = {
     "navigation_with_keys": False,
+    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"changelog": [], "contributing": []}
+# Pages that are sections of their own have nothing to navigate.
+html_sidebars = dict.fromkeys(["quick-start", "evidence", "benchmarks", "changelog", "contributing"], [])
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 
 # Sections of the Markdown pages can be linked to, as on the pages of a repository.

@@ -1,4 +1,4 @@
-"""What a user gets: one version, the licences of everything inside, and a package that runs without the optional ones."""
+"""What a user gets: one version, the licences of everything inside, and a package that runs on its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import clusterwhy as cw
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = {"numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "tqdm"}
-OPTIONAL = "anndata dask distributed igraph matplotlib natsort nimfa pandas polars pyarrow scanpy seaborn shap torch zarr".split()
+OPTIONAL = ["anndata", "dask", "distributed", "igraph", "matplotlib", "natsort", "nimfa", "pandas"]
+OPTIONAL += ["polars", "pyarrow", "scanpy", "seaborn", "shap", "torch", "zarr"]
 
 
 def read(name: str) -> dict[str, object]:
