@@ -101,7 +101,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--clusterer", choices=CLUSTERERS, default="ward", help="what clusters the data (ward)")
     model.add_argument("-k", "--clusters", type=int, metavar="K", help="how many clusters (as many as --labels has)")
     model.add_argument("--classifier", choices=CLASSIFIERS, help="what predicts the clusters (the method's own)")
-    model.add_argument("--n-patches", type=int, metavar="B", help="minipatches (1000): more are more accurate")
+    model.add_argument(
+        "--n-patches", type=count_or_auto, metavar="B", help="minipatches (1000), or auto: until the top is precise"
+    )
     size = "of a minipatch: a fraction, or a count"
     model.add_argument("--max-samples", type=number, metavar="SIZE", help=f"observations {size} (0.2)")
     model.add_argument("--max-features", type=number, metavar="SIZE", help=f"features {size} (0.2)")
@@ -130,3 +132,8 @@ def number(text: str) -> float:
         return int(text)
     except ValueError:
         return float(text)
+
+
+def count_or_auto(text: str) -> int | str:
+    """Read a number of minipatches."""
+    return text if text == "auto" else int(text)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy._inference import rank_features
-from clusterwhy._scores import column_means
 from clusterwhy._validation import check_count
 from clusterwhy.displays._axes import (
     DIVERGING,
@@ -24,6 +23,7 @@ from clusterwhy.displays._reading import (
     check_names,
     check_scores,
     choose_features,
+    column_means,
     read_names,
     read_ranking,
     read_scores,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy._inference import rank_features
-from clusterwhy._scores import check_loss, prepare, raw_scores
+from clusterwhy._scores import check_loss, prepare, summarise
 from clusterwhy._validation import check_count, check_option, n_threads
 from clusterwhy.displays._axes import COLOURS, Display, label_decades, short_names, width_of
 from clusterwhy.displays._reading import (
@@ -120,8 +120,8 @@ class ConvergenceDisplay(Display):
         scores = np.full((len(sizes), estimator.n_features_in_), np.nan)
         for row, size in zip(scores, sizes, strict=True):
             part = ready.first(int(size))
-            found = raw_scores(part, part.leave_one_out(threads), estimator._codes, loss, threads)
-            row[slice(None) if active is None else active] = found.features
+            found = summarise(part, part.leave_one_out(threads), estimator._codes, loss, threads)
+            row[slice(None) if active is None else active] = found.mean[-1]
         names = check_names(read_names(estimator, feature_names), scores.shape[1])
         display = cls(sizes, scores, names, score_name=score_name(estimator))
         return display.plot(ax, kind=kind, max_display=max_display, features=features)

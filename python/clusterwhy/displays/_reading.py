@@ -101,3 +101,11 @@ def choose_features(
     if not chosen.size:
         raise ValueError("features must name at least one feature to draw, got none")
     return chosen
+
+
+def column_means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average the columns, leaving out NaN; NaN for a column with nothing else."""
+    known = ~np.isnan(scores)
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = np.where(known, scores, 0.0).sum(axis=0) / known.sum(axis=0)
+    return means
