@@ -27,7 +27,7 @@ lint: $(VENV)/.built $(VENV)/.lint
 
 # The site, in docs/_build; every warning and every reference that leads nowhere is an error.
 docs: $(VENV)/.docs
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs docs/_build
 
 # Everything that the README's table says, in one run; quiet cores make honest figures.
 bench: $(VENV)/.built .bench-venv/.built

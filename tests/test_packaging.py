@@ -24,12 +24,23 @@ def read(name: str) -> dict[str, object]:
     return tomllib.loads((ROOT / name).read_text(encoding="utf-8"))
 
 
-def without_optional_packages(code: str) -> str:
-    """Run code in a fresh interpreter that cannot import what is optional; return what it prints."""
-    block = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r})); "
-    paths = [str(path) for path in sys.path if path]
-    start = f"import sys; sys.path[:] = {paths!r}; "
-    done = subprocess.run([sys.executable, "-c", start + block + code], capture_output=True, text=True, check=False)
+WITHOUT_OPTIONAL_PACKAGES = f"""
+import sys
+sys.path[:] = {[path for path in sys.path if path]!r}
+
+class Missing:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {OPTIONAL!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing)
+"""
+
+
+def run_without_optional_packages(code: str) -> str:
+    """Run code in a fresh interpreter where nothing optional is installed; return what it prints."""
+    command = [sys.executable, "-c", WITHOUT_OPTIONAL_PACKAGES + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -70,7 +81,7 @@ for name in names:
         importlib.import_module(name)
 print(*names)
 """
-    names = without_optional_packages(code).split()
+    names = run_without_optional_packages(code).split()
     assert {"clusterwhy.comparators", "clusterwhy.displays", "clusterwhy.scanpy", "clusterwhy.cli"} <= set(names)
 
 
@@ -92,7 +103,7 @@ def test_what_is_missing_names_the_extra():
         f"\ntry:\n    {call}\nexcept ImportError as error:\n    print(error)\nelse:\n    print('no error')"
         for call in NEEDS_AN_EXTRA
     )
-    said = without_optional_packages(
+    said = run_without_optional_packages(
         "import warnings; warnings.simplefilter('ignore'); " + FITTED + attempts
     ).splitlines()
     assert len(said) == len(NEEDS_AN_EXTRA)
