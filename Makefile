@@ -24,6 +24,7 @@ lint: $(VENV)/.built $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/stubtest clusterwhy._core --ignore-missing-stub
+	$(BIN)/python rust/third_party_licenses.py --check
 
 # The site, in docs/_build; every warning and every reference that leads nowhere is an error.
 docs: $(VENV)/.docs

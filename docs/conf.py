@@ -26,7 +26,6 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"clusterwhy {release}"
 html_theme_options = {
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "footer_start": ["copyright"],
