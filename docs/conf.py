@@ -32,7 +32,7 @@ html_theme_options = {
     "footer_end": [],
 }
 # Pages that are sections of their own have nothing to navigate.
-html_sidebars = dict.fromkeys(["quick-start", "evidence", "benchmarks", "changelog", "contributing"], [])
+html_sidebars = {page: [] for page in ("quick-start", "evidence", "benchmarks", "changelog", "contributing")}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False

@@ -11,7 +11,7 @@ from sklearn.datasets import make_blobs
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
+from clusterwhy import LOCOMP, InterpretableDeepClustering, LOCORampart, LOCOSplit
 from clusterwhy.comparators import (
     IMPACC,
     MPACC,
@@ -32,6 +32,9 @@ ESTIMATORS = {
         KMeans(2, n_init=1), n_patches=12, max_samples=0.5, max_features=0.5, loss="ari", random_state=0
     ),
     "LOCORampart": LOCORampart(n_patches=12, max_samples=0.5, max_features=0.5, random_state=0),
+    "InterpretableDeepClustering": InterpretableDeepClustering(
+        3, pretrain_epochs=20, gate_epochs=30, cluster_epochs=40, cluster_gate_epochs=10, random_state=0
+    ),
     "LOCOSplit": LOCOSplit(classifier=DecisionTreeClassifier(), random_state=0),
     "FuzzyCMeansSHAP": FuzzyCMeansSHAP(random_state=0),
     "PermutationImportance": PermutationImportance(KMeans(2, n_init=1), n_repeats=2, random_state=0),

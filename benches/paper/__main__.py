@@ -18,7 +18,7 @@ import simulations
 import toy
 from results import Results
 
-FULL = ("figure1", "figure2_small", "figure9", "figure8", "figure7", "figure2", "cells")
+FULL = ("figure1", "figure2_small", "equal_spread", "figure9", "figure8", "figure7", "figure2", "cells")
 QUICK = ("figure1", "quick", "cells")
 
 

@@ -15,6 +15,7 @@ from clusterwhy._loco_mp import LOCOMP
 from clusterwhy._loco_rampart import LOCORampart
 from clusterwhy._loco_split import LOCOSplit
 from clusterwhy._patches import Minipatches, minipatches
+from clusterwhy.deep import InterpretableDeepClustering
 from clusterwhy.displays import (
     ClusterImportanceDisplay,
     ConsensusDisplay,
@@ -31,6 +32,7 @@ __all__ = [
     "ConvergenceDisplay",
     "ImportanceDisplay",
     "InteractionDisplay",
+    "InterpretableDeepClustering",
     "LOCORampart",
     "LOCOSplit",
     "Minipatches",

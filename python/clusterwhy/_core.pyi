@@ -1,5 +1,6 @@
 """The compiled core. Arrays are C-contiguous and of exactly the dtype given; they are only read."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal, Protocol, final, type_check_only
 
 import numpy as np
@@ -11,6 +12,16 @@ __all__ = [
     "align_patches",
     "ari_scores",
     "count_votes",
+    "deep_apply",
+    "deep_autoencoder_epoch",
+    "deep_autoencoder_loss",
+    "deep_calibrate",
+    "deep_clusters_rate",
+    "deep_global_gates_epoch",
+    "deep_global_gates_loss",
+    "deep_head_loss",
+    "deep_heads_epoch",
+    "deep_initial",
     "estimator_seeds",
     "exact_shapley",
     "leave_one_out",
@@ -201,3 +212,83 @@ def permutation_shapley(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def minipatch_consensus(x: NDArray[np.float64], params: dict[str, Any], seed: int) -> dict[str, NDArray[Any]]: ...
 def simd_level() -> Literal["avx512", "avx2", "baseline"]: ...
+
+# Networks: widths from the inputs to the outputs, "tanh" or "norm_relu" layers (the last linear), flat parameters.
+def deep_initial(
+    widths: Sequence[int], kind: str, last_gain: float, seed: int, index: int
+) -> NDArray[np.float32]: ...
+def deep_calibrate(
+    widths: Sequence[int], kind: str, parameters: NDArray[np.float32], x: NDArray[np.float32], threads: int
+) -> NDArray[np.float32]: ...
+def deep_apply(
+    widths: Sequence[int],
+    kind: str,
+    parameters: NDArray[np.float32],
+    statistics: NDArray[np.float32],
+    x: NDArray[np.float32],
+    threads: int,
+) -> NDArray[np.float32]: ...
+
+# One epoch: `epoch` has batch_size, rate, seed, epoch and threads. New states are returned.
+def deep_autoencoder_epoch(
+    gating_size: int,
+    widths: Sequence[int],
+    parameters: NDArray[np.float32],
+    moments: NDArray[np.float32],
+    steps: int,
+    x: NDArray[np.float32],
+    settings: dict[str, Any],
+    epoch: dict[str, Any],
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32], int], dict[str, float]]: ...
+def deep_heads_epoch(
+    widths: Sequence[int],
+    parameters: NDArray[np.float32],
+    moments: NDArray[np.float32],
+    steps: int,
+    embedding: NDArray[np.float32],
+    temperature: float,
+    precision: float,
+    epoch: dict[str, Any],
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32], int], NDArray[np.float64]]: ...
+def deep_global_gates_epoch(
+    widths: Sequence[int],
+    parameters: NDArray[np.float32],
+    moments: NDArray[np.float32],
+    steps: int,
+    x: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weight: float,
+    adam: bool,
+    epoch: dict[str, Any],
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32], int], float, float]: ...
+def deep_clusters_rate(
+    embedding: NDArray[np.float64], memberships: NDArray[np.float64], precision: float
+) -> float: ...
+
+# Losses and gradients of one batch with given noise, in double precision: to be compared with others.
+def deep_autoencoder_loss(
+    gating_size: int,
+    widths: Sequence[int],
+    parameters: NDArray[np.float64],
+    x: NDArray[np.float64],
+    gates: NDArray[np.float64],
+    mask: NDArray[np.float64],
+    latent: NDArray[np.float64],
+    settings: dict[str, Any],
+) -> tuple[dict[str, float], NDArray[np.float64]]: ...
+def deep_head_loss(
+    widths: Sequence[int],
+    parameters: NDArray[np.float64],
+    embedding: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    temperature: float,
+    precision: float,
+) -> tuple[float, NDArray[np.float64]]: ...
+def deep_global_gates_loss(
+    widths: Sequence[int],
+    parameters: NDArray[np.float64],
+    x: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    noise: NDArray[np.float64],
+    weight: float,
+) -> tuple[float, float, NDArray[np.float64]]: ...

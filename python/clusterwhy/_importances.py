@@ -13,6 +13,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clusterwhy._anndata import write_scores
+from clusterwhy._atomic_fit import AtomicFit
 from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
 from clusterwhy._validation import check_proportion
 
@@ -33,7 +34,7 @@ class UndefinedScoreError(ValueError, AttributeError):
     """A score was asked for that the fitted method, or its loss, cannot have."""
 
 
-class ImportanceMixin(SelectorMixin, BaseEstimator):
+class ImportanceMixin(AtomicFit, SelectorMixin, BaseEstimator):
     """Questions asked of fitted importances: intervals, p-values, tables, selection.
 
     A method sets ``feature_importances_`` and ``ranking_``, and of the other scores those that it can define.
@@ -53,20 +54,6 @@ class ImportanceMixin(SelectorMixin, BaseEstimator):
 
     def _has(self, name: str) -> bool:
         return name in vars(self)
-
-    def _adopt(self, fitted: Any) -> None:
-        """Take over the fitted state of a copy, in one step: a fit that fails leaves everything as it was."""
-        params = self.get_params(deep=False)
-        kept = {name: value for name, value in vars(self).items() if not _is_fitted_name(name)}
-        found = {name: value for name, value in vars(fitted).items() if name not in params}
-        # One assignment: an interruption falls before it or after it.
-        self.__dict__ = {**kept, **found}
-
-    def _blank_copy(self) -> Any:
-        """Copy the parameters, but nothing that was fitted."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update({name: value for name, value in vars(self).items() if not _is_fitted_name(name)})
-        return copy
 
     # ------------------------------------------------------------------ inference
 
@@ -400,7 +387,3 @@ def import_extra(module: str, extra: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f'{what} needs {module}: pip install "clusterwhy[{extra}]"') from error
-
-
-def _is_fitted_name(name: str) -> bool:
-    return (name.endswith("_") and not name.startswith("__")) or name in ("_spreads", "_ensemble", "_codes", "_grown")

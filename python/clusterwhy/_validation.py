@@ -83,6 +83,13 @@ def check_nonnegative(value: Any, name: str) -> float:
     return float(value)
 
 
+def check_positive(value: Any, name: str) -> float:
+    """Return `value` as a finite float above 0."""
+    if check_nonnegative(value, name) == 0:
+        raise ValueError(f"{name} must be above 0, got {value}")
+    return float(value)
+
+
 def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
     """Return `value` if it is one of the named options."""
     if not isinstance(value, str) or value not in options:

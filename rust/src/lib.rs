@@ -34,6 +34,7 @@
 //! - aggregate: [`votes`], [`aggregate`] (soft and hard votes), [`loss`], [`ari`]
 //! - score: [`summary`] (means and deviations), [`inference`] (how far they can be trusted)
 //! - beside LOCO: [`comparators`] (other methods, as far as they need a core of their own)
+//! - beside them: [`deep`] (a clustering network that explains itself)
 //! - machinery: [`simd`] (instruction sets), [`parallel`] (threads), [`error`]; `python` is the only file that knows
 //!   Python.
 //!
@@ -53,6 +54,7 @@ pub mod assignment;
 pub mod bits;
 pub mod comparators;
 pub mod consensus;
+pub mod deep;
 pub mod error;
 pub mod inference;
 pub mod loss;

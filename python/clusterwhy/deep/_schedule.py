@@ -1,0 +1,85 @@
+"""How long and how fast to train: epochs, rates on a cosine, when to stop."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+from sklearn.exceptions import ConvergenceWarning
+
+from clusterwhy._parallel import progress
+
+
+def along_cosine(start: float, end: float, share: float) -> float:
+    """Go from `start` (share 0) to `end` (share 1 and above) along half a cosine."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0)))
+
+
+def n_batches(n_samples: int, batch_size: int) -> int:
+    """Batches of an epoch: `n_samples / batch_size` to the nearest, as the core cuts them."""
+    return min(max((n_samples + batch_size // 2) // batch_size, 1), n_samples)
+
+
+def enough_epochs(n_steps: int, least: int, n_samples: int, batch_size: int) -> int:
+    """Epochs that take `n_steps` steps together, at least `least`."""
+    return max(least, math.ceil(n_steps / n_batches(n_samples, batch_size)))
+
+
+class Plateau:
+    """Notices that losses no longer fall.
+
+    Parameters
+    ----------
+    tol : float
+        A loss is lower when it is by more than this share of the lowest so far.
+    patience : int
+        Epochs without a lower loss that make a plateau.
+    """
+
+    def __init__(self, tol: float, patience: int) -> None:
+        self.tol = tol
+        self.patience = patience
+        self.lowest = math.inf
+        self.waited = 0
+
+    def reached(self, loss: float) -> bool:
+        """Take in the loss of another epoch."""
+        if self.lowest == math.inf or loss < self.lowest - self.tol * abs(self.lowest):
+            self.lowest, self.waited = loss, 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
+def run_epochs(
+    n_epochs: int, step: Callable[[int], float], *, name: str, verbose: int, plateau: Plateau, first_watched: int = 0
+) -> list[float]:
+    """Call ``step(epoch)`` for each epoch and return the losses.
+
+    Training ends early when the losses from epoch `first_watched` on reach a plateau, and, with a warning, at Ctrl-C,
+    or when a loss is no longer finite. `step` must leave everything as it was when it is interrupted.
+    """
+    losses: list[float] = []
+    with progress(n_epochs, name, verbose, unit="epoch") as advance:
+        for epoch in range(n_epochs):
+            try:
+                loss = step(epoch)
+            except KeyboardInterrupt:
+                warnings.warn(
+                    f"training of the {name} was interrupted after {epoch} of {n_epochs} epochs; what was learned is "
+                    "kept, and training goes on with the next part, if there is one",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+                break
+            losses.append(loss)
+            advance(1)
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"the loss of the {name} was {loss} after {epoch + 1} epochs: training diverged; lower its "
+                    "learning rate, or scale the data"
+                )
+            if epoch >= first_watched and plateau.reached(loss):
+                break
+    return losses
