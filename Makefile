@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The core is built again when a source changes, the environment when its description does.
 RUST := $(shell find rust/src -name '*.rs') Cargo.toml
 
-.PHONY: demo test lint bench paper paper-quick wheel clean
+.PHONY: demo test lint docs bench paper paper-quick wheel clean
 
 demo: $(VENV)/.built
 	$(BIN)/python -m clusterwhy.demo --output output
@@ -24,6 +24,11 @@ lint: $(VENV)/.built $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/stubtest clusterwhy._core --ignore-missing-stub
+	$(BIN)/python rust/third_party_licenses.py --check
+
+# The site, in docs/_build; every warning and every reference that leads nowhere is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs docs/_build
 
 # Everything that the README's table says, in one run; quiet cores make honest figures.
 bench: $(VENV)/.built .bench-venv/.built
@@ -50,7 +55,7 @@ wheel: $(VENV)/.built
 	$(BIN)/maturin build --release --out dist
 
 clean:
-	rm -rf $(VENV) target dist output
+	rm -rf $(VENV) target dist output docs/_build docs/api/generated
 
 $(VENV)/.env: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -65,4 +70,8 @@ $(VENV)/.built: $(VENV)/.env $(RUST)
 
 $(VENV)/.lint: $(VENV)/.env
 	$(BIN)/pip install --quiet "ruff>=0.12" "mypy>=1.15" pandas-stubs scipy-stubs
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.env | $(VENV)/.built
+	. $(BIN)/activate && maturin develop --release --quiet --extras docs
 	touch $@

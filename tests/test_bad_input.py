@@ -681,7 +681,7 @@ def test_unfitted(method, kind):
 @pytest.mark.parametrize(("method", "module"), [("to_frame", "pandas"), ("to_shap", "shap")])
 def test_missing_extras(method, module, fitted, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(ImportError, match=f"{method} needs {module}: pip install {module}"):
+    with pytest.raises(ImportError, match=rf'{method} needs {module}: pip install "clusterwhy\[{module}\]"'):
         getattr(fitted, method)()
 
 

@@ -380,10 +380,10 @@ def resolve_selection(wanted: Any, n_features: int) -> int:
 
 
 def import_extra(module: str, extra: str, what: str) -> Any:
-    """Import an optional package, or say how to install it."""
+    """Import an optional package, or name the extra to install."""
     import importlib
 
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{what} needs {module}: pip install {extra}") from error
+        raise ImportError(f'{what} needs {module}: pip install "clusterwhy[{extra}]"') from error

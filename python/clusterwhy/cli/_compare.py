@@ -21,7 +21,7 @@ from clusterwhy.metrics import rank_stability
 
 def compare(options: Namespace) -> None:
     """Score the features of a table by several methods and present scores, ranks and agreement."""
-    pandas = import_extra("pandas", '"clusterwhy[cli]"', "the table of scores")
+    pandas = import_extra("pandas", "cli", "the table of scores")
     check_output(options)
     methods = check_methods(options.methods)
     check_options(methods, options)

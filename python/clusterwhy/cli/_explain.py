@@ -14,7 +14,7 @@ from clusterwhy.displays._overview import save_overview
 
 def explain(options: Namespace) -> None:
     """Score the features of a table and present the scores."""
-    pandas = import_extra("pandas", '"clusterwhy[cli]"', "the table of scores")
+    pandas = import_extra("pandas", "cli", "the table of scores")
     check_output(options)
     check_options([options.method], options)
     data = read_data(options)

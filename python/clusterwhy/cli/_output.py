@@ -27,7 +27,7 @@ def check_output(options: Namespace) -> None:
     if options.out and options.out.suffix.lower() not in SAVED:
         raise UsageError(f"--out {options.out}: the name must end in {', '.join(SAVED)}")
     if options.plot:
-        figure = import_extra("matplotlib.figure", '"clusterwhy[plot]"', "--plot").Figure()
+        figure = import_extra("matplotlib.figure", "plot", "--plot").Figure()
         known = [f".{kind}" for kind in figure.canvas.get_supported_filetypes()]
         if options.plot.suffix.lower() not in known:
             raise UsageError(f"--plot {options.plot}: the name must end in {', '.join(known)}")

@@ -37,7 +37,7 @@ def read_tsv(source: Any, options: Namespace) -> Table:
 
 def read_text(source: Any, options: Namespace, sep: str) -> Table:
     """Read text, every number to the last bit."""
-    pandas = import_extra("pandas", '"clusterwhy[cli]"', "reading text")
+    pandas = import_extra("pandas", "cli", "reading text")
     header = None if options.no_header else 0
     with reading(options, "text"):
         frame = pandas.read_csv(source, sep=options.sep or sep, header=header, float_precision="round_trip")
@@ -68,8 +68,8 @@ def is_number(text: str) -> bool:
 
 def read_parquet(source: Any, options: Namespace) -> Table:
     """Read Parquet."""
-    polars = import_extra("polars", '"clusterwhy[cli]"', "reading Parquet")
-    pandas = import_extra("pandas", '"clusterwhy[cli]"', "reading Parquet")
+    polars = import_extra("polars", "cli", "reading Parquet")
+    pandas = import_extra("pandas", "cli", "reading Parquet")
     with reading(options, "Parquet"):
         table = polars.read_parquet(source)
     return from_frame(pandas.DataFrame({name: table[name].to_numpy() for name in table.columns}), options)
@@ -106,7 +106,7 @@ def read_npz(source: Any, options: Namespace) -> Table:
 
 def read_h5ad(source: Any, options: Namespace) -> Table:
     """Read annotated data: observations by variables."""
-    anndata = import_extra("anndata", '"clusterwhy[scanpy]"', "reading .h5ad")
+    anndata = import_extra("anndata", "scanpy", "reading .h5ad")
     with reading(options, ".h5ad"):
         adata = anndata.read_h5ad(source)
     if options.layer is not None and options.layer not in adata.layers:

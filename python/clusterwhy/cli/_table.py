@@ -77,7 +77,7 @@ def with_names(X: Any, names: list[str] | None) -> Any:
         return X
     if len(names) != X.shape[1]:
         raise UsageError(f"feature_names has {len(names)} names for {X.shape[1]} features")
-    return import_extra("pandas", '"clusterwhy[cli]"', "named features").DataFrame(X, columns=names)
+    return import_extra("pandas", "cli", "named features").DataFrame(X, columns=names)
 
 
 def as_labels(values: Any, n_samples: int, what: str) -> NDArray[Any]:

@@ -94,7 +94,7 @@ class MPCC(ClusterMixin, ComparatorMixin):
         Of 8 N^2 bytes; 0 where two observations were never sampled together.
     confusion_ : ndarray of shape (N,)
         Mean of ``consensus * (1 - consensus)``: how hard an observation is to place.
-    confusion_curve_ : ndarray of shape (n_iter_,)
+    confusion_curve_ : ndarray of shape (`n_iter_`,)
         The 90th percentile of the confusions after each minipatch.
     n_iter_ : int
         Minipatches drawn; `max_iter` unless it stopped early.

@@ -103,7 +103,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         Whether the best start converged.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
 
     See Also

@@ -1,6 +1,6 @@
 """Deep clustering that says which features it used.
 
-- :class:`InterpretableDeepClustering`, also ``clusterwhy.InterpretableDeepClustering``: a neural network whose gates
+- :class:`~clusterwhy.InterpretableDeepClustering`: a neural network whose gates
   are the explanation, trained by the compiled core.
 """
 

@@ -5,12 +5,12 @@ Every display is made by ``from_estimator`` from something fitted, or from array
 it drew as attributes (``ax_``, ``figure_``, ...) to be changed. Nothing is ever shown or saved: that is yours.
 Colours are told apart by people who do not see all of them.
 
-- :class:`ImportanceDisplay`: the top features with their intervals.
-- :class:`ClusterImportanceDisplay`: which feature holds which cluster together.
-- :class:`SampleImportanceDisplay`: the same for every observation.
-- :class:`ConvergenceDisplay`: whether there were enough minipatches.
-- :class:`ConsensusDisplay`: how sure the clusters themselves are.
-- :class:`InteractionDisplay`: pairs of features that need each other.
+- :class:`~clusterwhy.ImportanceDisplay`: the top features with their intervals.
+- :class:`~clusterwhy.ClusterImportanceDisplay`: which feature holds which cluster together.
+- :class:`~clusterwhy.SampleImportanceDisplay`: the same for every observation.
+- :class:`~clusterwhy.ConvergenceDisplay`: whether there were enough minipatches.
+- :class:`~clusterwhy.ConsensusDisplay`: how sure the clusters themselves are.
+- :class:`~clusterwhy.InteractionDisplay`: pairs of features that need each other.
 """
 
 from clusterwhy.displays._cluster_importance import ClusterImportanceDisplay

@@ -39,7 +39,7 @@ class Display:
     def _open(self, ax: Any, width: float, height: float) -> Any:
         """Set ``ax_`` and ``figure_``: those given, or a new figure of so many inches."""
         if ax is None:
-            plt = import_extra("matplotlib.pyplot", '"clusterwhy[plot]"', type(self).__name__)
+            plt = import_extra("matplotlib.pyplot", "plot", type(self).__name__)
             # Its own layout makes room for the names, however long.
             _, ax = plt.subplots(figsize=(width, max(height, LOWEST)), layout="constrained")
         elif not hasattr(ax, "barh"):
@@ -56,7 +56,7 @@ class Display:
 
 def label_decades(axis: Any) -> None:
     """Write plain numbers along a logarithmic axis: 1, 2, 5, 10, 20, ..."""
-    ticker = import_extra("matplotlib.ticker", '"clusterwhy[plot]"', "a display")
+    ticker = import_extra("matplotlib.ticker", "plot", "a display")
     axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(ticker.NullLocator())
@@ -64,7 +64,7 @@ def label_decades(axis: Any) -> None:
 
 def colour_map(name: str) -> Any:
     """Return a colour map that greys out what is not defined."""
-    maps = import_extra("matplotlib", '"clusterwhy[plot]"', "a display").colormaps
+    maps = import_extra("matplotlib", "plot", "a display").colormaps
     return maps[name].with_extremes(bad=UNDEFINED)
 
 

@@ -32,7 +32,7 @@ def save_overview(
     level : float
         Coverage of the intervals.
     """
-    figures = import_extra("matplotlib.figure", '"clusterwhy[plot]"', "a figure")
+    figures = import_extra("matplotlib.figure", "plot", "a figure")
     last = list(estimators.values())[-1]
     heat = by_cluster and hasattr(last, "cluster_importances_")
     names = read_names(last, None)

@@ -110,7 +110,7 @@ class Leiden(ClusterMixin, BaseEstimator):
         -------
         self
         """
-        igraph = import_extra("igraph", '"clusterwhy[scanpy]"', "Leiden")
+        igraph = import_extra("igraph", "scanpy", "Leiden")
         resolution = check_nonnegative(self.resolution, "resolution")
         n_neighbors = check_count(self.n_neighbors, "n_neighbors", minimum=2)
         n_pcs = check_count(self.n_pcs, "n_pcs", minimum=0)
