@@ -3,8 +3,8 @@
     python benches/deep_clustering_torch.py [--mnist mnist_5k.csv.gz] [--jobs 1]
 
 Needs torch, which nothing else here does. The first stage is compared, gates in use: four reconstructions, sparsity
-and the gates' coding rate, then one step of Adam. Both run in this process with the same number of threads; times are CPU
-seconds, the least of several epochs, so that a busy machine does little harm.
+and the gates' coding rate, then one step of Adam. Both run in this process with the same number of threads; times are
+CPU seconds, the least of several epochs, so that a busy machine does little harm.
 """
 
 from __future__ import annotations
