@@ -10,8 +10,8 @@ use super::real::Real;
 
 /// Multiplications below which a product stays on one thread.
 const WORTH_SHARING: usize = 1 << 21;
-/// Bands that a large product is cut into.
-const BANDS: usize = 8;
+/// Rows of a band, about: each band packs the other factor anew, which more rows make up for.
+const BAND: usize = 256;
 
 /// A matrix to be read: as it lies in memory, or transposed.
 #[derive(Debug, Clone, Copy)]
@@ -73,13 +73,14 @@ pub fn multiply<T: Real>(threads: usize, a: View<'_, T>, b: View<'_, T>, out: &m
             );
         }
     };
-    let rows = m.div_ceil(BANDS).max(1);
-    if threads > 1 && m * k * n >= WORTH_SHARING {
+    if m * k * n < WORTH_SHARING {
+        return band(0, out);
+    }
+    let rows = m.div_ceil((m / BAND).max(1));
+    if threads > 1 {
         out.par_chunks_mut(rows * n).enumerate().for_each(|(index, part)| band(index * rows, part));
-    } else if m * k * n >= WORTH_SHARING {
-        out.chunks_mut(rows * n).enumerate().for_each(|(index, part)| band(index * rows, part));
     } else {
-        band(0, out);
+        out.chunks_mut(rows * n).enumerate().for_each(|(index, part)| band(index * rows, part));
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn threads_change_no_bit() {
         let mut stream = Stream::new(1, Purpose::Noise, 0);
-        let (m, k, n) = (203, 150, 171);
+        let (m, k, n) = (1030, 50, 71);
         let a: Vec<f32> = random(&mut stream, m * k).into_iter().map(|v| v as f32).collect();
         let b: Vec<f32> = random(&mut stream, k * n).into_iter().map(|v| v as f32).collect();
         let product = |threads: usize| {

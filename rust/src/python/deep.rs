@@ -5,7 +5,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2,
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{detached, matrix, slice};
+use super::{briefly, detached, matrix, slice};
 use crate::deep::autoencoder::{self, Autoencoder, Error as Difference, Noise, Terms};
 use crate::deep::coding_rate;
 use crate::deep::global_gates::{self, GlobalGates};
@@ -97,7 +97,8 @@ pub fn deep_initial<'py>(
     index: u64,
 ) -> PyResult<Bound<'py, PyArray1<f32>>> {
     let network = network(&widths, kind)?;
-    let parameters = network.initial::<f32>(&mut Stream::new(seed, Purpose::Weights, index), last_gain);
+    let mut stream = Stream::new(seed, Purpose::Weights, index);
+    let parameters = briefly(py, || Ok(network.initial::<f32>(&mut stream, last_gain)))?;
     Ok(parameters.into_pyarray(py))
 }
 
@@ -331,16 +332,10 @@ pub fn deep_autoencoder_loss<'py>(
     expect("the latent noise", latent.len(), rows * widths[widths.len() - 1])?;
     let copy = |array: &PyReadonlyArray2<'py, f64>| slice(array).map(<[f64]>::to_vec);
     let noise = Noise { gates: copy(&gates)?, mask: copy(&mask)?, latent: copy(&latent)? };
+    let (parameters, x) = (slice(&parameters)?, slice(&x)?);
     let mut gradient = vec![0.0; model.n_parameters()];
-    let terms = model.loss(
-        1,
-        slice(&parameters)?,
-        slice(&x)?,
-        &noise,
-        &settings,
-        &mut autoencoder::Scratch::default(),
-        &mut gradient,
-    );
+    let scratch = &mut autoencoder::Scratch::default();
+    let terms = briefly(py, || Ok(model.loss(1, parameters, x, &noise, &settings, scratch, &mut gradient)))?;
     Ok((terms_dict(py, &terms, terms.loss(&settings))?, gradient.into_pyarray(py)))
 }
 
@@ -360,15 +355,12 @@ pub fn deep_head_loss<'py>(
     expect("the parameters' length", parameters.shape()[0], model.network().n_parameters())?;
     expect("the number of columns", embedding.shape()[1], widths[0])?;
     expect("the noise", noise.len(), embedding.shape()[0] * widths[widths.len() - 1])?;
+    let (parameters, embedding, noise) = (slice(&parameters)?, slice(&embedding)?, slice(&noise)?);
+    let settings = head::Settings { temperature, precision };
     let mut gradient = vec![0.0; model.network().n_parameters()];
-    let loss = model.loss(
-        slice(&parameters)?,
-        slice(&embedding)?,
-        slice(&noise)?,
-        &head::Settings { temperature, precision },
-        &mut head::Scratch::default(),
-        &mut gradient,
-    );
+    let scratch = &mut head::Scratch::default();
+    let loss =
+        briefly(py, || Ok(model.loss(parameters, embedding, noise, &settings, scratch, &mut gradient)))?;
     Ok((loss, gradient.into_pyarray(py)))
 }
 
@@ -393,6 +385,7 @@ pub fn deep_global_gates_loss<'py>(
     let mut gradient = vec![0.0; length];
     let scratch = &mut global_gates::Scratch::default();
     let (parameters, x, noise) = (slice(&parameters)?, slice(&x)?, slice(&noise)?);
-    let [entropy, open] = model.loss(1, parameters, x, &labels, noise, weight, scratch, &mut gradient);
+    let [entropy, open] =
+        briefly(py, || Ok(model.loss(1, parameters, x, &labels, noise, weight, scratch, &mut gradient)))?;
     Ok((entropy, open, gradient.into_pyarray(py)))
 }
