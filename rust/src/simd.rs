@@ -58,6 +58,18 @@ pub fn level() -> Level {
     }
 }
 
+/// A value that begins with a cache line: a vector load that straddles two lines costs two loads.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub struct Aligned<T>(pub T);
+
+impl<T, const N: usize> AsRef<[T]> for Aligned<[T; N]> {
+    #[inline(always)]
+    fn as_ref(&self) -> &[T] {
+        &self.0
+    }
+}
+
 /// Asks for the memory of `values` ahead of its use. Rows far apart are read at the speed of memory only if many are
 /// asked for at once.
 #[inline(always)]

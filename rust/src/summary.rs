@@ -1,6 +1,7 @@
 //! Means and standard deviations of sample scores, over all observations and within each cluster.
 
 use crate::parallel::{Workers, for_each_chunk};
+use crate::simd;
 
 /// Mean, standard deviation and size for each feature (or for each cluster and feature).
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub struct Moments {
 /// `0..n_groups` of the result are the groups', row `n_groups` is that of all.
 pub fn moments(scores: &[f64], groups: &[i32], n_groups: usize, workers: Workers<'_>) -> Moments {
     let m = scores.len().checked_div(groups.len()).unwrap_or(0);
-    let rows = n_groups + 1;
+    let (level, rows) = (simd::level(), n_groups + 1);
     // One task per block of features: its means, squares and counts, one row each for every group.
     const BLOCK: usize = 256;
     let mut by_feature = vec![0.0f64; 3 * rows * m];
@@ -28,38 +29,7 @@ pub fn moments(scores: &[f64], groups: &[i32], n_groups: usize, workers: Workers
         &mut by_feature,
         3 * rows * BLOCK,
         || (),
-        |(), block, part| {
-            let width = part.len() / (3 * rows);
-            let labelled = || {
-                let known = groups.iter().enumerate().filter(|&(_, &group)| group >= 0);
-                known.map(|(i, &group)| (group as usize * width, &scores[i * m + block * BLOCK..][..width]))
-            };
-            let (means, rest) = part.split_at_mut(rows * width);
-            let (squares, counts) = rest.split_at_mut(rows * width);
-            for (at, row) in labelled() {
-                for ((mean, count), &value) in means[at..].iter_mut().zip(&mut counts[at..]).zip(row) {
-                    let known = !value.is_nan();
-                    *mean += if known { value } else { 0.0 };
-                    *count += if known { 1.0 } else { 0.0 };
-                }
-            }
-            for sums in [&mut *means, &mut *counts] {
-                let (of_groups, of_all) = sums.split_at_mut(n_groups * width);
-                for row in of_groups.chunks_exact(width) {
-                    of_all.iter_mut().zip(row).for_each(|(all, sum)| *all += sum);
-                }
-            }
-            means.iter_mut().zip(&*counts).for_each(|(mean, count)| *mean /= count);
-            // Second pass about the means: no cancellation.
-            for (at, row) in labelled() {
-                for at in [at, n_groups * width] {
-                    for ((square, mean), &value) in squares[at..].iter_mut().zip(&means[at..]).zip(row) {
-                        let off = value - mean;
-                        *square += if value.is_nan() { 0.0 } else { off * off };
-                    }
-                }
-            }
-        },
+        |(), block, part| moments_of_features(level, scores, groups, n_groups, block * BLOCK, part),
     );
     let row_by_row = |part: usize| {
         let mut out = vec![0.0; rows * m];
@@ -79,6 +49,48 @@ pub fn moments(scores: &[f64], groups: &[i32], n_groups: usize, workers: Workers
         mean,
         deviation: squares.iter().zip(&counts).map(deviation).collect(),
         count: counts.iter().map(|&count| count as u32).collect(),
+    }
+}
+
+dispatch! {
+    /// The means, squares about them and counts, `n_groups + 1` rows each, of the features from `first` on (as many as
+    /// `part` has room for).
+    fn moments_of_features(scores: &[f64], groups: &[i32], n_groups: usize, first: usize, part: &mut [f64])
+        = moments_of_features_body
+}
+
+#[inline(always)]
+fn moments_of_features_body(scores: &[f64], groups: &[i32], n_groups: usize, first: usize, part: &mut [f64]) {
+    let (m, rows) = (scores.len() / groups.len(), n_groups + 1);
+    let width = part.len() / (3 * rows);
+    let labelled = || {
+        let known = groups.iter().enumerate().filter(|&(_, &group)| group >= 0);
+        known.map(|(i, &group)| (group as usize * width, &scores[i * m + first..][..width]))
+    };
+    let (means, rest) = part.split_at_mut(rows * width);
+    let (squares, counts) = rest.split_at_mut(rows * width);
+    for (at, row) in labelled() {
+        for ((mean, count), &value) in means[at..].iter_mut().zip(&mut counts[at..]).zip(row) {
+            let known = !value.is_nan();
+            *mean += if known { value } else { 0.0 };
+            *count += if known { 1.0 } else { 0.0 };
+        }
+    }
+    for sums in [&mut *means, &mut *counts] {
+        let (of_groups, of_all) = sums.split_at_mut(n_groups * width);
+        for row in of_groups.chunks_exact(width) {
+            of_all.iter_mut().zip(row).for_each(|(all, sum)| *all += sum);
+        }
+    }
+    means.iter_mut().zip(&*counts).for_each(|(mean, count)| *mean /= count);
+    // Second pass about the means: no cancellation.
+    for (at, row) in labelled() {
+        for at in [at, n_groups * width] {
+            for ((square, mean), &value) in squares[at..].iter_mut().zip(&means[at..]).zip(row) {
+                let off = value - mean;
+                *square += if value.is_nan() { 0.0 } else { off * off };
+            }
+        }
     }
 }
 

@@ -117,8 +117,8 @@ pub fn leave_one_out(ensemble: &Ensemble<'_>, workers: Workers<'_>) -> LeaveOneO
                 cast_ballots(level, votes, k, &voted_by, block * BLOCK, ballots);
                 count_ballots(ballots, ensemble, part);
             }
-            Votes::Single(votes) => sum_votes(ensemble, votes, block, part),
-            Votes::Double(votes) => sum_votes(ensemble, votes, block, part),
+            Votes::Single(votes) => sum_votes(level, ensemble, votes, &voted_by, block, part),
+            Votes::Double(votes) => sum_votes(level, ensemble, votes, &voted_by, block, part),
         }
     });
     LeaveOneOut {
@@ -196,24 +196,45 @@ fn count_ballots(ballots: &[u64], ensemble: &Ensemble<'_>, sums: &mut [f64]) {
     }
 }
 
-/// Soft votes of a block of observations.
-fn sum_votes<V: Copy + Into<f64>>(ensemble: &Ensemble<'_>, votes: &[V], block: usize, sums: &mut [f64]) {
+/// A vote of any precision.
+trait Probability: Copy + Into<f64> {}
+impl<V: Copy + Into<f64>> Probability for V {}
+
+dispatch! {
+    /// Soft votes of a block of observations.
+    fn sum_votes<V: Probability>(ensemble: &Ensemble<'_>, votes: &[V], voted_by: &BitMatrix, block: usize, sums: &mut [f64])
+        = sum_votes_body
+}
+
+#[inline(always)]
+fn sum_votes_body<V: Probability>(
+    ensemble: &Ensemble<'_>,
+    votes: &[V],
+    voted_by: &BitMatrix,
+    block: usize,
+    sums: &mut [f64],
+) {
     /// Minipatches that memory is asked for ahead of their turn.
     const AHEAD: usize = 8;
     let (n, k, patches) = (ensemble.n_samples(), ensemble.n_classes, ensemble.n_patches());
     let first = block * BLOCK;
     let here = sums.len() / (k + 1);
     let row = |b: usize| &votes[(b * n + first) * k..][..here * k];
+    // Observation and class are one index: its observation, and its sum.
+    let owner: Vec<u32> = (0..here * k).map(|lane| (lane / k) as u32).collect();
+    let mut totals = vec![0.0; here * k];
     for b in 0..patches {
         if b + AHEAD < patches {
             prefetch(row(b + AHEAD));
         }
-        let voters = ensemble.voters.row(b)[first / 64] >> (first % 64);
-        for (offset, (sums, votes)) in sums.chunks_exact_mut(k + 1).zip(row(b).chunks_exact(k)).enumerate() {
-            if voters >> offset & 1 == 1 {
-                sums.iter_mut().zip(votes).for_each(|(sum, &vote)| *sum += vote.into());
-                sums[k] += 1.0;
-            }
+        let voters = (ensemble.voters.row(b)[first / 64] >> (first % 64)) as u32;
+        for ((total, &owner), &vote) in totals.iter_mut().zip(&owner).zip(row(b)) {
+            // No branch: which observations vote cannot be foreseen.
+            *total += if voters >> owner & 1 == 1 { vote.into() } else { 0.0 };
         }
+    }
+    for (offset, (sums, totals)) in sums.chunks_exact_mut(k + 1).zip(totals.chunks_exact(k)).enumerate() {
+        sums[..k].copy_from_slice(totals);
+        sums[k] = f64::from(voted_by.row(first + offset).iter().map(|set| set.count_ones()).sum::<u32>());
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn run<T: Send, S>(
     let width = m.min(FEATURES);
     let state = || Scratch {
         ballots: vec![0; BLOCK * k * words],
-        voters: Vec::with_capacity(ensemble.n_patches()),
+        voters: vec![0; ensemble.n_patches()],
         starts: vec![0; k + 1],
         held: [0; FEATURES],
         sums: vec![0.0; width * k],
@@ -54,12 +54,13 @@ pub(super) fn run<T: Send, S>(
         cast_ballots(level, votes, k, &voted_by, first, ballots);
         for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
             let i = first + offset;
-            s.voters.clear();
-            for (class, voters) in ballots[offset * k * words..][..k * words].chunks_exact(words).enumerate()
-            {
-                for_each_one(voters, |b| s.voters.push(b as u32));
-                s.starts[class + 1] = s.voters.len();
-            }
+            list_voters(
+                level,
+                &ballots[offset * k * words..][..k * words],
+                words,
+                &mut s.voters,
+                &mut s.starts,
+            );
             for (chunk, j0) in (0..m).step_by(FEATURES).enumerate() {
                 let width = FEATURES.min(m - j0);
                 let counts = &mut s.counts[..width];
@@ -68,14 +69,41 @@ pub(super) fn run<T: Send, S>(
                     let voters = &s.voters[s.starts[class]..s.starts[class + 1]];
                     masks.count(level, chunk, voters, &mut s.held);
                     let total = loo.totals[i * k + class];
-                    for ((sum, count), &held) in sums.iter_mut().zip(counts.iter_mut()).zip(&s.held) {
-                        *sum = total - f64::from(held);
-                        *count -= f64::from(held);
-                    }
+                    subtract(level, total, &s.held, sums, counts);
                 }
                 let cell = Cell { i, first: j0, sums: &s.sums[..width * k], counts: &s.counts[..width] };
                 sink(&mut s.sink, cell, row);
             }
         }
     });
+}
+
+dispatch! {
+    /// The elements of each class's set, one class after the other; those of class `k` end at `starts[k + 1]`.
+    fn list_voters(ballots: &[u64], words: usize, voters: &mut [u32], starts: &mut [usize]) = list_voters_body
+}
+
+#[inline(always)]
+fn list_voters_body(ballots: &[u64], words: usize, voters: &mut [u32], starts: &mut [usize]) {
+    let mut end = 0;
+    for (set, start) in ballots.chunks_exact(words).zip(&mut starts[1..]) {
+        for_each_one(set, |b| {
+            voters[end] = b as u32;
+            end += 1;
+        });
+        *start = end;
+    }
+}
+
+dispatch! {
+    /// Takes one class's voters that hold each feature from its votes and from the number of voters.
+    fn subtract(total: f64, held: &[u32], sums: &mut [f64], counts: &mut [f64]) = subtract_body
+}
+
+#[inline(always)]
+fn subtract_body(total: f64, held: &[u32], sums: &mut [f64], counts: &mut [f64]) {
+    for ((sum, count), &held) in sums.iter_mut().zip(counts).zip(held) {
+        *sum = total - f64::from(held);
+        *count -= f64::from(held);
+    }
 }

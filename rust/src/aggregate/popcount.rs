@@ -9,7 +9,7 @@
 
 use super::FEATURES;
 use crate::bits::{BitMatrix, transpose_squares};
-use crate::simd::Level;
+use crate::simd::{Aligned, Level};
 
 /// Words that are added side by side: one 512-bit vector.
 const WORDS: usize = FEATURES / 64;
@@ -18,7 +18,7 @@ type Word = [u64; WORDS];
 /// The sets of a matrix, cut into chunks of [`FEATURES`].
 pub(super) struct Masks {
     /// Bit `s` of byte `q` of a chunk is its feature `64 s + q`: transposed slices come out in order.
-    words: Vec<Word>,
+    words: Vec<Aligned<Word>>,
     sets: usize,
 }
 
@@ -32,7 +32,8 @@ impl Masks {
                 // Now bit `s` of byte `c` of row `r` is feature `64 s + 8 c + r`.
                 transpose_squares(&mut rows);
                 let bytes = rows.map(|[row]| row.to_le_bytes());
-                words.push(std::array::from_fn(|c| u64::from_le_bytes(std::array::from_fn(|r| bytes[r][c]))));
+                let byte = |c: usize| u64::from_le_bytes(std::array::from_fn(|r| bytes[r][c]));
+                words.push(Aligned(std::array::from_fn(byte)));
             }
         }
         Masks { words, sets: sets.rows() }
@@ -45,7 +46,7 @@ impl Masks {
 }
 
 dispatch! {
-    fn positional_popcount(masks: &[Word], list: &[u32], held: &mut [u32; FEATURES])
+    fn positional_popcount(masks: &[Aligned<Word>], list: &[u32], held: &mut [u32; FEATURES])
         = positional_popcount_body
 }
 
@@ -54,13 +55,13 @@ const BATCH: usize = 16;
 const NOTHING: Word = [0; WORDS];
 
 #[inline(always)]
-fn positional_popcount_body(masks: &[Word], list: &[u32], held: &mut [u32; FEATURES]) {
+fn positional_popcount_body(masks: &[Aligned<Word>], list: &[u32], held: &mut [u32; FEATURES]) {
     // Enough slices to write down the number of masks.
     let depth = (u32::BITS - (list.len() as u32).leading_zeros()) as usize;
     let mut slices = [[0u64; WORDS]; u32::BITS as usize];
     for list in list.chunks(BATCH) {
         let mut rows = [&NOTHING; BATCH];
-        rows.iter_mut().zip(list).for_each(|(row, &set)| *row = &masks[set as usize]);
+        rows.iter_mut().zip(list).for_each(|(row, &set)| *row = &masks[set as usize].0);
         add_batch(&rows, &mut slices, depth);
     }
     held.fill(0);

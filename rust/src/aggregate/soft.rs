@@ -1,17 +1,18 @@
 //! Soft votes: for each block of observations, the sum over the minipatches that hold a feature.
 //!
-//! The votes of a block are `observations x classes` numbers a minipatch, in lanes padded to whole parts of 256 bytes.
-//! A tile of minipatches is copied together, part by part (with zeros for observations that a minipatch does not
-//! vote on), so that one part of it fits the first-level cache; then, for each feature, the tile's minipatches that
-//! hold it are added lane by lane, in registers and in the votes' own precision, and the tile's sum is added to
-//! the feature's f64 sums. With single-precision votes the rounding error is that of `TILE` additions, whatever B
-//! is; with double-precision votes everything is double.
+//! The votes of a block are `observations x classes` numbers a minipatch, in lanes cut into parts of two 512-bit registers.
+//! For a tile of minipatches and one part, the votes are copied together (with zeros for observations that a minipatch
+//! does not vote on), and the sums of all subsets of every four minipatches are tabulated ("four Russians"; Arlazarov
+//! et al. 1970). For each feature, one entry for each four minipatches of which it is in some is then added, in
+//! registers and in the votes' own precision, and the tile's sum is added to the feature's f64 sums. With
+//! single-precision votes the rounding error is that of `TILE` additions, whatever B is; with double-precision votes
+//! everything is double.
 //!
 //! What is left of a class after the subtraction may be pure rounding. With double-precision votes, a difference
 //! that is no larger than the rounding of the two sums counts as the 0 it almost always is (losses with a
 //! logarithm would see the difference). Where no voter is left, the sums are 0 whatever the precision.
 //!
-//! Cost: `B N K m` additions. No lane is ever added to another, so the order of every sum is that of the
+//! Cost: at most `B N K m` additions, a quarter fewer where `m` is `M / 5`. No lane is ever added to another, so the order of every sum is that of the
 //! minipatches, for any instruction set and number of threads.
 
 use std::ops::Range;
@@ -20,72 +21,137 @@ use super::popcount::Masks;
 use super::{Cell, FEATURES, for_each_block};
 use crate::bits::for_each_one;
 use crate::parallel::Workers;
-use crate::simd::{Level, prefetch};
+use crate::simd::{Aligned, Level, prefetch};
 use crate::votes::{Ensemble, LeaveOneOut};
 
 /// Minipatches that are added up in the votes' own precision.
 const TILE: usize = 64;
+/// Minipatches of a tile for which the sums of all subsets are tabulated.
+const GROUP: usize = 4;
+/// Sums that a tile's table has room for: `2^GROUP` for each group, numbered by a byte.
+const ENTRIES: usize = (TILE / GROUP) << GROUP;
 /// Features whose sums are kept between tiles: they stay in the second-level cache.
 const HELD: usize = 2 * FEATURES;
 /// Parts that a block of observations fills, if its classes are not more.
-const PARTS: usize = 2;
+const PARTS: usize = 4;
 
-/// The precision of the votes.
-pub(super) trait Vote: Copy + Default + Send + Sync + std::ops::AddAssign + Into<f64> {
-    /// Lanes of a part: four 512-bit registers.
-    const PART: usize;
+/// The lanes of a part.
+type Lanes<V, const PART: usize> = Aligned<[V; PART]>;
+
+/// The precision of the votes, `PART` of which fill two 512-bit registers.
+pub(super) trait Vote<const PART: usize>:
+    Copy + Default + Send + Sync + std::ops::AddAssign + Into<f64>
+{
     /// Relative rounding for each vote added, up to which a difference of sums is 0. Not for single precision:
     /// its tiles round more coarsely than small probabilities are.
     const ROUNDING: f64;
+    /// [`tabulate`] for this precision and the instruction set at hand.
+    fn tabulate(level: Level, table: &mut [Lanes<Self, PART>; ENTRIES]);
     /// [`add_tile`] for this precision and the instruction set at hand.
-    fn add_tile(level: Level, tile: &[Self], members: &[u8], starts: &[u32], held: &mut [f64]);
+    fn add_tile(
+        level: Level,
+        table: &[Lanes<Self, PART>; ENTRIES],
+        holders: Holders<'_>,
+        held: &mut [Lanes<f64, PART>],
+    );
 }
 
-impl Vote for f32 {
-    const PART: usize = 64;
+impl Vote<32> for f32 {
     const ROUNDING: f64 = 0.0;
-    fn add_tile(level: Level, tile: &[f32], members: &[u8], starts: &[u32], held: &mut [f64]) {
-        add_tile_single(level, tile, members, starts, held);
+    fn tabulate(level: Level, table: &mut [Lanes<f32, 32>; ENTRIES]) {
+        tabulate_single(level, table);
+    }
+    fn add_tile(
+        level: Level,
+        table: &[Lanes<f32, 32>; ENTRIES],
+        holders: Holders<'_>,
+        held: &mut [Lanes<f64, 32>],
+    ) {
+        add_tile_single(level, table, holders, held);
     }
 }
 
-impl Vote for f64 {
-    const PART: usize = 32;
+impl Vote<16> for f64 {
     const ROUNDING: f64 = f64::EPSILON;
-    fn add_tile(level: Level, tile: &[f64], members: &[u8], starts: &[u32], held: &mut [f64]) {
-        add_tile_double(level, tile, members, starts, held);
+    fn tabulate(level: Level, table: &mut [Lanes<f64, 16>; ENTRIES]) {
+        tabulate_double(level, table);
+    }
+    fn add_tile(
+        level: Level,
+        table: &[Lanes<f64, 16>; ENTRIES],
+        holders: Holders<'_>,
+        held: &mut [Lanes<f64, 16>],
+    ) {
+        add_tile_double(level, table, holders, held);
     }
 }
 
-/// For each tile of minipatches and each feature, the minipatches of the tile that hold it.
-struct Holders {
-    /// Positions within the tile.
-    members: Vec<u8>,
-    /// `starts[tile * M + j]..starts[tile * M + j + 1]` are the members of feature `j`.
-    starts: Vec<u32>,
+/// Which entries of a tile's table make up the sum of each feature, for a tile and up to [`HELD`] features.
+#[derive(Clone, Copy)]
+pub(super) struct Holders<'a> {
+    /// The features, counted from the first of the [`HELD`]. Those with equally many entries follow one another, so
+    /// that the processor foresees where each loop over entries ends.
+    features: &'a [u16],
+    /// `starts[at]..starts[at + 1]` are the entries of `features[at]`.
+    starts: &'a [u32],
+    entries: &'a [u8],
 }
 
-impl Holders {
+/// [`Holders`] of all tiles and features.
+struct AllHolders {
+    features: Vec<u16>,
+    starts: Vec<u32>,
+    entries: Vec<u8>,
+    n_features: usize,
+}
+
+impl AllHolders {
     fn new(ensemble: &Ensemble<'_>) -> Self {
-        let (patches, m) = (ensemble.n_patches(), ensemble.n_features());
-        let tiles = patches.div_ceil(TILE);
+        let (tiles, m) = (ensemble.n_patches().div_ceil(TILE), ensemble.n_features());
         let by_feature = ensemble.holds.transpose();
-        let mut holders = Holders { members: Vec::new(), starts: Vec::with_capacity(tiles * m + 1) };
-        holders.starts.push(0);
+        let mut all = AllHolders {
+            features: Vec::with_capacity(tiles * m),
+            starts: Vec::with_capacity(tiles * m + 1),
+            entries: Vec::new(),
+            n_features: m,
+        };
+        all.starts.push(0);
+        let mut order = Vec::with_capacity(HELD);
         for tile in 0..tiles {
-            for j in 0..m {
-                // A tile is one word of the feature's row.
-                for_each_one(&by_feature.row(j)[tile..=tile], |t| holders.members.push(t as u8));
-                holders.starts.push(holders.members.len() as u32);
+            for first in (0..m).step_by(HELD) {
+                // A tile is one word of the feature's row, a group one hexadecimal digit of it.
+                let digits = |j: u16| {
+                    let word = by_feature.row(first + usize::from(j))[tile];
+                    let digits = (0..TILE / GROUP).map(move |group| (group, word >> (group * GROUP) & 15));
+                    digits.filter(|&(_, digit)| digit != 0)
+                };
+                order.clear();
+                order.extend((0..HELD.min(m - first) as u16).map(|j| (digits(j).count(), j)));
+                order.sort_unstable();
+                for &(_, j) in &order {
+                    all.features.push(j);
+                    all.entries
+                        .extend(digits(j).map(|(group, digit)| ((group << GROUP) as u64 | digit) as u8));
+                    all.starts.push(all.entries.len() as u32);
+                }
             }
         }
-        holders
+        all
+    }
+
+    fn of(&self, tile: usize, features: Range<usize>) -> Holders<'_> {
+        let first = tile * self.n_features + features.start;
+        Holders {
+            features: &self.features[first..][..features.len()],
+            starts: &self.starts[first..=first + features.len()],
+            entries: &self.entries,
+        }
     }
 }
 
-struct Scratch<V, S> {
-    tile: Vec<V>,
-    sums_held: Vec<f64>,
+struct Scratch<V, const PART: usize, S> {
+    table: Box<[Lanes<V, PART>; ENTRIES]>,
+    sums_held: Vec<Lanes<f64, PART>>,
     voters: Vec<u32>,
     held: [u32; FEATURES],
     sums: Vec<f64>,
@@ -94,7 +160,7 @@ struct Scratch<V, S> {
 }
 
 #[allow(clippy::too_many_arguments)]
-pub(super) fn run<V: Vote, T: Send, S>(
+pub(super) fn run<const PART: usize, V: Vote<PART>, T: Send, S>(
     level: Level,
     votes: &[V],
     ensemble: &Ensemble<'_>,
@@ -105,15 +171,16 @@ pub(super) fn run<V: Vote, T: Send, S>(
     scratch: &(impl Fn() -> S + Sync),
     sink: &(impl Fn(&mut S, Cell<'_>, &mut [T]) + Sync),
 ) {
-    let (m, k, patches) = (ensemble.n_features(), ensemble.n_classes, ensemble.n_patches());
-    let block = (PARTS * V::PART / k).max(1);
-    let parts = (block * k).div_ceil(V::PART);
-    let holders = Holders::new(ensemble);
+    let (n, m, k) = (ensemble.n_samples(), ensemble.n_features(), ensemble.n_classes);
+    let patches = ensemble.n_patches();
+    let block = (PARTS * PART / k).max(1);
+    let parts = (block * k).div_ceil(PART);
+    let holders = AllHolders::new(ensemble);
     let masks = Masks::new(ensemble.holds);
     let voted_by = ensemble.voters.transpose();
     let state = || Scratch {
-        tile: vec![V::default(); parts * TILE * V::PART],
-        sums_held: vec![0.0; parts * m.min(HELD) * V::PART],
+        table: Box::new([Aligned([V::default(); PART]); ENTRIES]),
+        sums_held: vec![Aligned([0.0; PART]); parts * m.min(HELD)],
         voters: Vec::with_capacity(patches),
         held: [0; FEATURES],
         sums: vec![0.0; m.min(FEATURES) * k],
@@ -121,17 +188,23 @@ pub(super) fn run<V: Vote, T: Send, S>(
         sink: scratch(),
     };
     for_each_block(workers, out, per_row, block, state, |s, first, rows| {
+        let lanes = first * k..(first + rows.len() / per_row) * k;
         for first_held in (0..m).step_by(HELD) {
             let kept = HELD.min(m - first_held);
-            let sums_held = &mut s.sums_held[..parts * kept * V::PART];
-            sums_held.fill(0.0);
+            let sums_held = &mut s.sums_held[..parts * kept];
+            sums_held.fill(Aligned([0.0; PART]));
             for (tile, b0) in (0..patches).step_by(TILE).enumerate() {
-                let here = rows.len() / per_row;
-                copy_votes(votes, ensemble, first..first + here, b0..patches.min(b0 + TILE), &mut s.tile);
-                let starts = &holders.starts[tile * m + first_held..][..kept + 1];
-                let of_parts =
-                    s.tile.chunks_exact(TILE * V::PART).zip(sums_held.chunks_exact_mut(kept * V::PART));
-                of_parts.for_each(|(tile, held)| V::add_tile(level, tile, &holders.members, starts, held));
+                let of_tile = holders.of(tile, first_held..first_held + kept);
+                let mut ahead = b0 + TILE..patches.min(b0 + 2 * TILE);
+                for (lane, held) in lanes.clone().step_by(PART).zip(sums_held.chunks_exact_mut(kept)) {
+                    // The next tile is asked for while this one is added.
+                    let soon = ahead.by_ref().take(TILE.div_ceil(parts));
+                    soon.for_each(|b| prefetch(&votes[b * n * k..][lanes.clone()]));
+                    let lanes = lane..lanes.end.min(lane + PART);
+                    copy_votes(votes, ensemble, lanes, b0..patches.min(b0 + TILE), &mut s.table);
+                    V::tabulate(level, &mut s.table);
+                    V::add_tile(level, &s.table, of_tile, held);
+                }
             }
             for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
                 let i = first + offset;
@@ -147,9 +220,9 @@ pub(super) fn run<V: Vote, T: Send, S>(
                     }
                     let rounding = V::ROUNDING * f64::from(loo.counts[i]);
                     for (class, sums) in sums.chunks_exact_mut(width).enumerate() {
-                        let (part, lane) = ((offset * k + class) / V::PART, (offset * k + class) % V::PART);
-                        let held = &sums_held[(part * kept + j0 - first_held) * V::PART..][..width * V::PART];
-                        subtract(level, total[class], held, V::PART, lane, rounding, sums);
+                        let (part, lane) = ((offset * k + class) / PART, (offset * k + class) % PART);
+                        let held = &sums_held[part * kept + j0 - first_held..][..width];
+                        subtract(level, total[class], held, lane, rounding, sums);
                     }
                     for (j, _) in counts.iter().enumerate().filter(|&(_, &count)| count == 0.0) {
                         sums.iter_mut().skip(j).step_by(width).for_each(|sum| *sum = 0.0);
@@ -161,72 +234,98 @@ pub(super) fn run<V: Vote, T: Send, S>(
     });
 }
 
-/// Copies the votes of a tile: for each part, its lanes of every minipatch in turn.
-fn copy_votes<V: Vote>(
+/// Copies the votes of a tile's minipatches on one part of the lanes (of N x K) to where their groups' tables have
+/// them alone.
+fn copy_votes<const PART: usize, V: Vote<PART>>(
     votes: &[V],
     ensemble: &Ensemble<'_>,
-    rows: Range<usize>,
+    lanes: Range<usize>,
     patches: Range<usize>,
-    tile: &mut [V],
+    table: &mut [Lanes<V, PART>; ENTRIES],
 ) {
     let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
-    let of_patch = |b: usize| &votes[(b * n + rows.start) * k..][..rows.len() * k];
-    patches.clone().for_each(|b| prefetch(of_patch(b)));
+    let rows = lanes.start / k..lanes.end.div_ceil(k);
     for (t, b) in patches.enumerate() {
-        for (part, votes) in of_patch(b).chunks(V::PART).enumerate() {
-            tile[(part * TILE + t) * V::PART..][..votes.len()].copy_from_slice(votes);
+        let Aligned(copy) = &mut table[(t / GROUP) << GROUP | 1 << (t % GROUP)];
+        let votes = &votes[b * n * k..][lanes.clone()];
+        match votes.first_chunk() {
+            Some(votes) => *copy = *votes,
+            None => copy[..votes.len()].copy_from_slice(votes),
         }
-        for (offset, i) in rows.clone().enumerate() {
+        for i in rows.clone() {
             if !ensemble.voters.contains(b, i) {
-                for lane in offset * k..(offset + 1) * k {
-                    tile[(lane / V::PART * TILE + t) * V::PART + lane % V::PART] = V::default();
-                }
+                let (first, end) = ((i * k).max(lanes.start), ((i + 1) * k).min(lanes.end));
+                copy[first - lanes.start..end - lanes.start].fill(V::default());
             }
         }
     }
 }
 
 dispatch! {
-    /// Adds a tile's votes to the sums of each feature.
-    fn add_tile_single(tile: &[f32], members: &[u8], starts: &[u32], held: &mut [f64]) = add_tile::<f32, { 512 / 32 }>
+    /// The sums of all subsets of each group of minipatches.
+    fn tabulate_single(table: &mut [Lanes<f32, 32>; ENTRIES]) = tabulate::<32, f32>
+}
+
+dispatch! {
+    /// The sums of all subsets of each group of minipatches.
+    fn tabulate_double(table: &mut [Lanes<f64, 16>; ENTRIES]) = tabulate::<16, f64>
+}
+
+/// Entry `s` of a group is the sum of the minipatches whose bits are set in `s`, added in their order.
+#[inline(always)]
+fn tabulate<const PART: usize, V: Vote<PART>>(table: &mut [Lanes<V, PART>; ENTRIES]) {
+    for group in table.as_chunks_mut::<{ 1 << GROUP }>().0 {
+        for subset in (3..1usize << GROUP).filter(|subset| !subset.is_power_of_two()) {
+            let last = 1 << subset.ilog2();
+            let Aligned(mut sum) = group[subset - last];
+            add_votes(&mut sum, &group[last].0);
+            group[subset] = Aligned(sum);
+        }
+    }
 }
 
 dispatch! {
     /// Adds a tile's votes to the sums of each feature.
-    fn add_tile_double(tile: &[f64], members: &[u8], starts: &[u32], held: &mut [f64]) = add_tile::<f64, { 512 / 64 }>
+    fn add_tile_single(table: &[Lanes<f32, 32>; ENTRIES], holders: Holders<'_>, held: &mut [Lanes<f64, 32>])
+        = add_tile::<32, 16, f32>
 }
 
-/// `Q` votes fill a 512-bit register; four registers of sums hide the latency of an addition.
+dispatch! {
+    /// Adds a tile's votes to the sums of each feature.
+    fn add_tile_double(table: &[Lanes<f64, 16>; ENTRIES], holders: Holders<'_>, held: &mut [Lanes<f64, 16>])
+        = add_tile::<16, 8, f64>
+}
+
+/// `Q` votes, half a part, fill a 512-bit register.
 #[inline(always)]
-fn add_tile<V: Vote, const Q: usize>(tile: &[V], members: &[u8], starts: &[u32], held: &mut [f64]) {
-    for (range, held) in starts.windows(2).zip(held.chunks_exact_mut(4 * Q)) {
-        let members = &members[range[0] as usize..range[1] as usize];
-        // Four arrays with names of their own: as one array of arrays they would live in memory.
-        let mut s0 = [V::default(); Q];
-        let (mut s1, mut s2, mut s3) = (s0, s0, s0);
-        for &t in members {
-            let votes = &tile[usize::from(t) * 4 * Q..][..4 * Q];
-            add_votes(&mut s0, &votes[..Q]);
-            add_votes(&mut s1, &votes[Q..2 * Q]);
-            add_votes(&mut s2, &votes[2 * Q..3 * Q]);
-            add_votes(&mut s3, &votes[3 * Q..]);
+fn add_tile<const PART: usize, const Q: usize, V: Vote<PART>>(
+    table: &[Lanes<V, PART>; ENTRIES],
+    holders: Holders<'_>,
+    held: &mut [Lanes<f64, PART>],
+) {
+    for (range, &feature) in holders.starts.windows(2).zip(holders.features) {
+        // Two arrays with names of their own: as one array of arrays they would live in memory.
+        let (mut low, mut high) = ([V::default(); Q], [V::default(); Q]);
+        for &entry in &holders.entries[range[0] as usize..range[1] as usize] {
+            let Aligned(votes) = &table[usize::from(entry)];
+            add_votes(&mut low, &votes[..Q]);
+            add_votes(&mut high, &votes[Q..]);
         }
-        add_sums(&mut held[..Q], &s0);
-        add_sums(&mut held[Q..2 * Q], &s1);
-        add_sums(&mut held[2 * Q..3 * Q], &s2);
-        add_sums(&mut held[3 * Q..], &s3);
+        let Aligned(held) = &mut held[usize::from(feature)];
+        add_sums(&mut held[..Q], &low);
+        add_sums(&mut held[Q..], &high);
     }
 }
 
 #[inline(always)]
-fn add_votes<V: Vote, const Q: usize>(sums: &mut [V; Q], votes: &[V]) {
+fn add_votes<V: Copy + std::ops::AddAssign, const Q: usize>(sums: &mut [V; Q], votes: &[V]) {
     for lane in 0..Q {
         sums[lane] += votes[lane];
     }
 }
 
 #[inline(always)]
-fn add_sums<V: Vote, const Q: usize>(held: &mut [f64], sums: &[V; Q]) {
+fn add_sums<V: Copy + Into<f64>, const Q: usize>(held: &mut [f64], sums: &[V; Q]) {
     for lane in 0..Q {
         held[lane] += sums[lane].into();
     }
@@ -234,15 +333,15 @@ fn add_sums<V: Vote, const Q: usize>(held: &mut [f64], sums: &[V; Q]) {
 
 dispatch! {
     /// `sums[j] = total - held[j][lane]`, 0 within `rounding * total`.
-    fn subtract(total: f64, held: &[f64], lanes: usize, lane: usize, rounding: f64, sums: &mut [f64])
+    fn subtract<L: AsRef<[f64]>>(total: f64, held: &[L], lane: usize, rounding: f64, sums: &mut [f64])
         = subtract_body
 }
 
 #[inline(always)]
-fn subtract_body(total: f64, held: &[f64], lanes: usize, lane: usize, rounding: f64, sums: &mut [f64]) {
+fn subtract_body<L: AsRef<[f64]>>(total: f64, held: &[L], lane: usize, rounding: f64, sums: &mut [f64]) {
     let least = rounding * total.abs();
-    for (j, sum) in sums.iter_mut().enumerate() {
-        let rest = total - held[j * lanes + lane];
+    for (sum, held) in sums.iter_mut().zip(held) {
+        let rest = total - held.as_ref()[lane];
         *sum = if rest.abs() > least { rest } else { 0.0 };
     }
 }
