@@ -1,11 +1,15 @@
 """LOCO-MP from data to scores, against the plain reference with the same estimators and minipatches."""
 
+import warnings
+
 import numpy as np
 import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import assert_close
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.cluster import AgglomerativeClustering
+from sklearn.datasets import make_blobs
 
 import clusterwhy as cw
 
@@ -126,3 +130,16 @@ def test_a_row_without_probabilities_is_an_abstention(data):
     fitted = check(data, ward, Undecided, max_samples=0.4)
     sums = fitted.loo_proba_.sum(axis=1)
     assert np.allclose(sums[~np.isnan(sums)], 1)
+
+
+@pytest.mark.parametrize("n_clusters", [3, 10])
+def test_labels_that_have_nothing_to_do_with_the_data_are_said_to(n_clusters):
+    # The consensus is drawn towards any reference; predictions of what was left out are not.
+    X, y = make_blobs(150, 12, centers=3, random_state=0)
+    model = cw.LOCOMP(AgglomerativeClustering(n_clusters), n_patches=1000, max_features=0.4, random_state=0)
+    labels = np.random.default_rng(0).integers(0, 3, 150)
+    with pytest.warns(UserWarning, match="hardly better than by chance"):
+        model.set_params(reference=labels).fit(X)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*by chance")
+        model.set_params(reference=y).fit(X)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,9 +21,10 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 from spies import KillsItsWorker, SpyClassifier, SpyClusterer, describe, notes
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, _parallel
+from clusterwhy import _threads as threads_module
 from clusterwhy._threads import single_threaded_libraries
 
 X = make_blobs(80, n_features=12, centers=3, cluster_std=4.0, random_state=1)[0]
@@ -243,6 +245,18 @@ def test_inner_threads_are_held_to_one_and_restored(n_jobs, backend, tmp_path):
         lines = [line for line in notes(tmp_path) if line.startswith("cluster")]
         assert len(lines) == 71
         assert {line.partition("[")[2] for line in lines} <= {"1]", "]"}
+
+
+def test_libraries_that_are_loaded_later_are_held_too(monkeypatch):
+    with single_threaded_libraries():
+        pass
+    # As if the first look had been before any library was loaded.
+    nothing = ThreadpoolController().select(user_api="none")
+    monkeypatch.setitem(threads_module._state, "blas", nothing)
+    monkeypatch.setitem(threads_module._state, "openmp", nothing)
+    monkeypatch.setitem(sys.modules, "a_module_that_brings_a_library", types.ModuleType("later"))
+    with threadpool_limits(2), single_threaded_libraries():
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
 
 
 def test_inner_threads_are_restored_after_a_failure(tmp_path):

@@ -338,7 +338,7 @@ def warn_imprecise(record: dict[str, NDArray[Any]], target: Target) -> None:
     """Warn that a budget was spent before the scores were precise."""
     error, allowed = record["monte_carlo_error"][-1], record["tolerance"][-1]
     cause = f"their largest Monte-Carlo error is {error:.3g}, and tol={target.tol:g} allows {allowed:.3g}"
-    if not allowed > 0:
+    if not allowed > 0 and target.tol > 0:
         cause = "no score is above 0, so that no error is small beside the largest"
     elif error <= allowed:
         cause = "other features than before have just joined them"

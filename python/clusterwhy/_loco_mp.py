@@ -46,6 +46,8 @@ from clusterwhy._validation import (
 
 # A set of features is only scored when at least so many minipatches hold none of it.
 MIN_ELIGIBLE = 5
+# Below this agreement, beyond chance, of predictions and consensus a fit warns that there is nothing to explain.
+MIN_KAPPA = 0.1
 # Below this agreement of consensus and reference a fit warns that it explains something else.
 MIN_AGREEMENT = 0.8
 # Features whose scores n_patches="auto" makes precise, where n_features_to_select does not say.
@@ -554,6 +556,7 @@ class LOCOMP(MinipatchMixin):
         self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)
+        warn_chance(self)
 
 
 def cluster_all(
@@ -609,6 +612,34 @@ def check_something_left_out(patches: Minipatches) -> None:
     if patches.n_columns == patches._n_active:
         raise ValueError(
             f"minipatches of all {patches._n_active} features leave none out to score: make max_features smaller"
+        )
+
+
+def warn_chance(estimator: MinipatchMixin) -> None:
+    """Warn when left-out observations are predicted hardly better than by chance.
+
+    Labels are aligned to a reference of the same observations, and the consensus is drawn towards it whatever the
+    data: with many clusters it agrees with any labels at all. Predictions of what was left out do not.
+    """
+    proba, codes = estimator.loo_proba_, estimator._codes
+    known = (codes >= 0) & ~np.isnan(proba[:, 0])
+    if proba.shape[1] < 2 or not known.any():
+        return
+    counts = np.zeros((2, proba.shape[1]))
+    predicted = proba[known].argmax(axis=1)
+    for row, labels in zip(counts, (predicted, codes[known]), strict=True):
+        np.add.at(row, labels, 1 / known.sum())
+    right, chance = (predicted == codes[known]).mean(), float(counts[0] @ counts[1])
+    # Cohen's kappa, with the error of a share of so many observations.
+    margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / known.sum())
+    if right - chance < margin:
+        warnings.warn(
+            "the labels of left-out observations are predicted hardly better than by chance "
+            f"({100 * right:.0f}% right, {100 * chance:.0f}% by chance): the clusters do not generalise, so that the "
+            "scores explain little. Check that the labels are clusters of these data, and try larger minipatches "
+            "(max_samples, max_features).",
+            UserWarning,
+            stacklevel=5,
         )
 
 

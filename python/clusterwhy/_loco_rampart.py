@@ -18,7 +18,7 @@ from clusterwhy._growth import Convergence, GrowingEnsemble, Grown, Target, grow
 from clusterwhy._identity import Identity, describe
 from clusterwhy._importances import resolve_selection
 from clusterwhy._inference import rank_features
-from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_missing_votes
+from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_chance, warn_missing_votes
 from clusterwhy._patches import Minipatches
 from clusterwhy._scores import Loss
 from clusterwhy._validation import (
@@ -228,6 +228,7 @@ class LOCORampart(MinipatchMixin):
                 break
             active = np.sort(active[order[: max(k, len(active) // 2)]])
         self.__dict__.update(table)
+        warn_chance(self)
 
     def _run_identity(self, X: Any, settings: Settings, seed: int) -> Identity:
         """Describe all that the rounds depend on: which features a round has is for the earlier ones to say."""

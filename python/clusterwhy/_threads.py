@@ -7,6 +7,7 @@ minipatches are spread over.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 # Per process: how many blocks are at work, the libraries, and the BLAS threads that the first block found.
-_state: dict[str, Any] = {"pid": None, "depth": 0, "blas": None, "openmp": None, "found": []}
+_state: dict[str, Any] = {"pid": None, "modules": 0, "depth": 0, "blas": None, "openmp": None, "found": []}
 
 
 @contextmanager
@@ -28,8 +29,11 @@ def single_threaded_libraries() -> Iterator[None]:
     """
     with _lock:
         if _state["pid"] != os.getpid():
+            _state.update(pid=os.getpid(), modules=0, depth=0, found=[])
+        # Libraries come with modules, so that those are only looked for when modules have been imported since.
+        if _state["depth"] == 0 and _state["modules"] != len(sys.modules):
             controller = ThreadpoolController()
-            _state.update(pid=os.getpid(), depth=0, found=[])
+            _state["modules"] = len(sys.modules)
             # Apart, because a limit on the one also writes back the other's threads when it ends.
             _state.update({api: controller.select(user_api=api) for api in ("blas", "openmp")})
         openmp = _state["openmp"]

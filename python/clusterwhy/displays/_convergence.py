@@ -180,7 +180,8 @@ class ConvergenceDisplay(Display):
                 # Beyond the colours, markers tell the lines apart.
                 marker=MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
                 markersize=4,
-                label=name,
+                # matplotlib leaves out names that begin with an underscore: an invisible letter goes before it.
+                label=f"\u200b{name}" if name.startswith("_") else name,
             )[0]
             for i, (j, name) in enumerate(zip(order, names, strict=True))
         ]
