@@ -71,7 +71,7 @@ def simulation(experiment: str, table: pd.DataFrame, folder: Path) -> str:
     figure.savefig(folder / f"{experiment}.png", dpi=110)
 
     size = hits[["n_clusters", "n_samples"]].iloc[0]
-    counts = hits.groupby("method")["replicate"].nunique()
+    counts = hits.groupby(["setting", "difficulty", "n_noise", "method"]).size()
     lines = [
         f"## {experiment}: K = {size.n_clusters}, N = {size.n_samples}",
         "",

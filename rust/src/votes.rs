@@ -202,8 +202,9 @@ impl<V: Copy + Into<f64>> Probability for V {}
 
 dispatch! {
     /// Soft votes of a block of observations.
-    fn sum_votes<V: Probability>(ensemble: &Ensemble<'_>, votes: &[V], voted_by: &BitMatrix, block: usize, sums: &mut [f64])
-        = sum_votes_body
+    fn sum_votes<V: Probability>(
+        ensemble: &Ensemble<'_>, votes: &[V], voted_by: &BitMatrix, block: usize, sums: &mut [f64],
+    ) = sum_votes_body
 }
 
 #[inline(always)]

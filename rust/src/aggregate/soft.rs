@@ -1,9 +1,9 @@
 //! Soft votes: for each block of observations, the sum over the minipatches that hold a feature.
 //!
-//! The votes of a block are `observations x classes` numbers a minipatch, in lanes cut into parts of two 512-bit registers.
-//! For a tile of minipatches and one part, the votes are copied together (with zeros for observations that a minipatch
-//! does not vote on), and the sums of all subsets of every four minipatches are tabulated ("four Russians"; Arlazarov
-//! et al. 1970). For each feature, one entry for each four minipatches of which it is in some is then added, in
+//! The votes of a block are `observations x classes` numbers a minipatch, in lanes cut into parts of two 512-bit
+//! registers. For a tile of minipatches and one part, the votes are copied together (with zeros for observations that
+//! a minipatch does not vote on), and the sums of all subsets of every four minipatches are tabulated (the method of
+//! the four Russians). For each feature, one entry for each four minipatches of which it is in some is then added, in
 //! registers and in the votes' own precision, and the tile's sum is added to the feature's f64 sums. With
 //! single-precision votes the rounding error is that of `TILE` additions, whatever B is; with double-precision votes
 //! everything is double.
@@ -12,8 +12,8 @@
 //! that is no larger than the rounding of the two sums counts as the 0 it almost always is (losses with a
 //! logarithm would see the difference). Where no voter is left, the sums are 0 whatever the precision.
 //!
-//! Cost: at most `B N K m` additions, a quarter fewer where `m` is `M / 5`. No lane is ever added to another, so the order of every sum is that of the
-//! minipatches, for any instruction set and number of threads.
+//! Cost: at most `B N K m` additions, a quarter fewer where `m` is `M / 5`. No lane is ever added to another, so the
+//! order of every sum is that of the minipatches, for any instruction set and number of threads.
 
 use std::ops::Range;
 
