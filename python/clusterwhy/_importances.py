@@ -8,7 +8,6 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -34,7 +33,7 @@ class UndefinedScoreError(ValueError, AttributeError):
     """A score was asked for that the fitted method, or its loss, cannot have."""
 
 
-class ImportanceMixin(AtomicFit, SelectorMixin, BaseEstimator):
+class ImportanceMixin(SelectorMixin, AtomicFit):
     """Questions asked of fitted importances: intervals, p-values, tables, selection.
 
     A method sets ``feature_importances_`` and ``ranking_``, and of the other scores those that it can define.
