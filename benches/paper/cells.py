@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from methods import make_method, ordering
 from numpy.typing import NDArray
 from results import Results, Unit
 from scipy.optimize import linear_sum_assignment
@@ -26,7 +27,6 @@ from sklearn.metrics.cluster import contingency_matrix
 from tqdm import tqdm
 
 import clusterwhy as cw
-from clusterwhy import comparators
 from clusterwhy.datasets import load_cells
 
 FOLDER = Path(__file__).parent
@@ -35,7 +35,6 @@ TOP = 10
 #: The source's shares of the observations and of the features in a minipatch.
 SAMPLES, FEATURES = 0.42, 0.26
 METHODS = ("LOCO-MP", "LOCO-RAMPART", "LRP", "PBFI", "PFI", "IMPACC", "t-test, Louvain")
-#: With random votes; the others give the same scores for every seed, or cluster the cells at random.
 PUBLISHED = "published LOCO-MP"
 
 
@@ -50,7 +49,7 @@ class Explained:
 
 def explain(method: str, X: NDArray[Any], seed: int, n_patches: int, python: str | None) -> Explained:
     """Run one method as the source ran it."""
-    ward, k_means = AgglomerativeClustering(N_CLUSTERS), KMeans(N_CLUSTERS, n_init=10)
+    ward = AgglomerativeClustering(N_CLUSTERS)
     patches = {"max_samples": SAMPLES, "max_features": FEATURES, "random_state": seed}
     if method == PUBLISHED:
         return published(X, seed, n_patches, python)
@@ -61,18 +60,11 @@ def explain(method: str, X: NDArray[Any], seed: int, n_patches: int, python: str
         model = cw.LOCOMP(ward, n_patches=n_patches, **patches)
     elif method == "LOCO-RAMPART":
         model = cw.LOCORampart(ward, n_features_to_select=100, n_patches=max(n_patches // 5, 1), **patches)
-    elif method == "LRP":
-        model = comparators.NEON(k_means, random_state=seed)
-    elif method == "PBFI":
-        model = comparators.PrototypeImportance(k_means, random_state=seed)
-    elif method == "PFI":
-        model = comparators.PermutationImportance(k_means, random_state=seed)
     else:
-        model = comparators.IMPACC(n_clusters=N_CLUSTERS, random_state=seed)
+        model = make_method(method, KMeans(N_CLUSTERS, n_init=10), N_CLUSTERS, seed, n_patches)
     model.fit(X)
-    # RAMPART's rounds score other sets of genes: its order is its ranking, its clusters' scores are of survivors.
-    scores = -model.ranking_.astype(float) if method == "LOCO-RAMPART" else model.feature_importances_
-    return Explained(model.labels_, scores, getattr(model, "cluster_importances_", None))
+    # RAMPART's clusters' scores are of the survivors alone.
+    return Explained(model.labels_, ordering(model), getattr(model, "cluster_importances_", None))
 
 
 def louvain_markers() -> Explained:

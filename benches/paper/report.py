@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from methods import LOCO
+from simulations import NOISE
 
-#: Okabe and Ito's colours, which readers of every colour vision tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+from clusterwhy.displays._axes import COLOURS, SEQUENTIAL
+
 #: Top-10 hits that the source prints for LOCO-MP and RAMPART, easy settings, p = 20 to 1000.
 SOURCE = {
     ("gaussian", "LOCO-MP"): (1, 1, 1, 0.84, 0.55),
@@ -21,7 +22,6 @@ SOURCE = {
     ("gamma", "LOCO-MP"): (1, 1, 1, 0.73, 0.39),
     ("gamma", "LOCO-RAMPART"): (1, 1, 1, 0.92, 0.79),
 }
-SOURCE_NOISE = (10, 40, 190, 490, 990)
 
 
 def write(table: pd.DataFrame, folder: Path) -> None:
@@ -98,9 +98,9 @@ def simulation(experiment: str, table: pd.DataFrame, folder: Path) -> str:
 
 def _source(row: Any, method: str) -> str:
     known = SOURCE.get((row.setting, method))
-    if known is None or row.difficulty != "easy" or row.n_noise not in SOURCE_NOISE:
+    if known is None or row.difficulty != "easy" or row.n_noise not in NOISE:
         return ""
-    return str(known[SOURCE_NOISE.index(row.n_noise)])
+    return str(known[NOISE.index(row.n_noise)])
 
 
 def toy(table: pd.DataFrame, folder: Path) -> str:
@@ -159,7 +159,7 @@ def _draw_markers(table: pd.DataFrame, folder: Path) -> None:
     wide = part.groupby(["method", "item"], sort=False)["value"].mean().unstack("item").fillna(0)
     figure = Figure(figsize=(9, 0.6 * len(wide) + 2.5), layout="constrained")
     ax = figure.subplots()
-    image = ax.imshow(wide, cmap="cividis", vmin=0, vmax=10, aspect="auto")
+    image = ax.imshow(wide, cmap=SEQUENTIAL, vmin=0, vmax=10, aspect="auto")
     ax.set_yticks(range(len(wide)), wide.index)
     ax.set_xticks(range(wide.shape[1]), wide.columns, rotation=35, ha="right")
     for (i, j), value in np.ndenumerate(wide.to_numpy()):

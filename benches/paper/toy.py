@@ -6,6 +6,7 @@ import time
 import warnings
 from typing import Any
 
+import methods
 from results import Results, Unit
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.ensemble import RandomForestClassifier
@@ -22,20 +23,15 @@ METHODS = ("LOCO-Split", "silhouette LOCO", "stability LOCO", "PBFI", "LRP", "FC
 def make_method(name: str, seed: int, splits: int) -> Any:
     """Return an unfitted method, with spectral clustering where it takes any clusterer."""
     spectral = SpectralClustering(3, affinity="nearest_neighbors")
-    k_means = KMeans(3, n_init=10)
     if name == "LOCO-Split":
         return cw.LOCOSplit(spectral, RandomForestClassifier(), n_repeats=splits, random_state=seed)
     if name == "silhouette LOCO":
         return comparators.SilhouetteLOCO(spectral, random_state=seed)
     if name == "stability LOCO":
         return comparators.StabilityLOCO(spectral, random_state=seed)
-    if name == "PBFI":
-        return comparators.PrototypeImportance(k_means, random_state=seed)
-    if name == "LRP":
-        return comparators.NEON(k_means, random_state=seed)
     if name == "FCM-SHAP":
-        return comparators.FuzzyCMeansSHAP(k_means, method="exact", random_state=seed)
-    return comparators.PermutationImportance(spectral, random_state=seed)
+        return comparators.FuzzyCMeansSHAP(KMeans(3, n_init=10), method="exact", random_state=seed)
+    return methods.make_method(name, spectral, 3, seed, splits)
 
 
 def run(results: Results, n_samples: int, splits: int, replicates: int) -> None:
