@@ -625,13 +625,12 @@ def warn_chance(estimator: MinipatchMixin) -> None:
     known = (codes >= 0) & ~np.isnan(proba[:, 0])
     if proba.shape[1] < 2 or not known.any():
         return
-    counts = np.zeros((2, proba.shape[1]))
-    predicted = proba[known].argmax(axis=1)
-    for row, labels in zip(counts, (predicted, codes[known]), strict=True):
-        np.add.at(row, labels, 1 / known.sum())
-    right, chance = (predicted == codes[known]).mean(), float(counts[0] @ counts[1])
+    predicted, actual = proba[known].argmax(axis=1), codes[known]
+    right = (predicted == actual).mean()
+    of_each = (np.bincount(labels, minlength=proba.shape[1]) / len(actual) for labels in (predicted, actual))
+    chance = float(np.dot(*of_each))
     # Cohen's kappa, with the error of a share of so many observations.
-    margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / known.sum())
+    margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / len(actual))
     if right - chance < margin:
         warnings.warn(
             "the labels of left-out observations are predicted hardly better than by chance "
