@@ -389,17 +389,19 @@ elif stage == "rampart":
 elif stage == "split":
     model = LOCOSplit(Slow(), SlowTree(), reference=z, n_repeats=100, **workers)
 elif stage == "score":
-    # So many minipatches that the kernels take long; the same votes from each, made once.
-    X = np.random.default_rng(0).normal(size=(3000, 3000))
+    # So many minipatches that the kernels take seconds on any machine; the same votes from each, made once.
+    n, B = 6000, 6000
+    X = np.random.default_rng(0).normal(size=(n, 3000))
     z = (X[:, 0] > 0).astype(int)
-    proba = np.repeat(np.linspace(0.1, 0.9, 3000)[:, None], 2, axis=1).astype(np.float32)
+    proba = np.repeat(np.linspace(0.1, 0.9, n)[:, None], 2, axis=1).astype(np.float32)
+    left_out = np.full((B, (n + 63) // 64), 2**64 - 1, dtype=np.uint64)
 
     def votes(*arguments):
         begin()
-        yield np.broadcast_to(proba, (1200, *proba.shape)).copy(), np.full((1200, 47), 2**64 - 1, dtype=np.uint64)
+        yield np.broadcast_to(proba, (B, *proba.shape)).copy(), left_out
 
     SklearnEngine.classify = votes
-    model = LOCOMP(Slow(), GaussianNB(), reference=z, n_patches=1200, max_samples=30, max_features=1500, **workers)
+    model = LOCOMP(Slow(), GaussianNB(), reference=z, n_patches=B, max_samples=30, max_features=1500, **workers)
 try:
     model.fit(X)
 except KeyboardInterrupt:
