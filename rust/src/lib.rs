@@ -35,7 +35,7 @@
 //! - score: [`summary`] (means and deviations), [`inference`] (how far they can be trusted)
 //! - beside LOCO: [`comparators`] (other methods, as far as they need a core of their own)
 //! - beside them: [`deep`] (a clustering network that explains itself)
-//! - machinery: [`simd`] (instruction sets), [`parallel`] (threads), [`error`]; only `python` and
+//! - machinery: [`simd`] (instruction sets), [`parallel`] (threads), `memory` (huge pages), [`error`]; only `python` and
 //!   what is under it know Python.
 //!
 //! Where to start: `aggregate/mod.rs` for the scores, `native/mod.rs` for the traits that a new method implements.
@@ -58,6 +58,7 @@ pub mod deep;
 pub mod error;
 pub mod inference;
 pub mod loss;
+mod memory;
 pub mod native;
 pub mod overlap;
 pub mod parallel;

@@ -100,98 +100,74 @@ pub struct LeaveOneOut {
     pub counts: Vec<u32>,
 }
 
-/// Observations that are worked on together: 16-bit lanes of a 512-bit vector, and half a word of the voters' bits.
-pub(crate) const BLOCK: usize = 32;
-
 /// Adds up `H`'s numerators and denominators, minipatch by minipatch in their order, in f64.
 pub fn leave_one_out(ensemble: &Ensemble<'_>, workers: Workers<'_>) -> LeaveOneOut {
     let (level, n, k) = (simd::level(), ensemble.n_samples(), ensemble.n_classes);
     // One row of K sums and the number of voters, so that one task owns all of an observation.
-    let mut sums = vec![0.0f64; n * (k + 1)];
-    let voted_by = ensemble.voters.transpose();
-    let ballots = || vec![0; BLOCK * k * voted_by.stride()];
-    for_each_chunk(workers, &mut sums, BLOCK * (k + 1), ballots, |ballots, block, part| {
-        match ensemble.votes {
-            Votes::Hard(votes) => {
-                let ballots = &mut ballots[..part.len() / (k + 1) * k * voted_by.stride()];
-                cast_ballots(level, votes, k, &voted_by, block * BLOCK, ballots);
-                count_ballots(ballots, ensemble, part);
-            }
-            Votes::Single(votes) => sum_votes(level, ensemble, votes, &voted_by, block, part),
-            Votes::Double(votes) => sum_votes(level, ensemble, votes, &voted_by, block, part),
-        }
-    });
+    let row = k + 1;
+    let mut sums = vec![0.0f64; n * row];
+    let block = if matches!(ensemble.votes, Votes::Hard(_)) { HARD_BLOCK } else { SOFT_BLOCK };
+    let sum_up = |(): &mut (), index, part: &mut [f64]| match ensemble.votes {
+        Votes::Hard(votes) => count_votes(level, ensemble, votes, index * block, part),
+        Votes::Single(votes) => sum_votes(level, ensemble, votes, index * block, part),
+        Votes::Double(votes) => sum_votes(level, ensemble, votes, index * block, part),
+    };
+    for_each_chunk(workers, &mut sums, block * row, || (), sum_up);
     LeaveOneOut {
-        totals: sums.chunks_exact(k + 1).flat_map(|row| row[..k].iter().copied()).collect(),
-        counts: sums.chunks_exact(k + 1).map(|row| row[k] as u32).collect(),
+        totals: sums.chunks_exact(row).flat_map(|row| row[..k].iter().copied()).collect(),
+        counts: sums.chunks_exact(row).map(|row| row[k] as u32).collect(),
     }
 }
+
+/// Observations of hard votes that are worked on together: a few cache lines.
+const HARD_BLOCK: usize = 128;
+/// Observations of soft votes that are worked on together: half a word of the voters' bits.
+const SOFT_BLOCK: usize = 32;
 
 dispatch! {
-    /// Who votes for what: for each observation `i` of the block that begins at `first` (as many as `ballots` has room
-    /// for) and each class, the set of minipatches that vote for it. `voted_by` is the voters transposed.
-    pub(crate) fn cast_ballots(votes: &[u16], n_classes: usize, voted_by: &BitMatrix, first: usize, ballots: &mut [u64])
-        = cast_ballots_body
+    /// Hard votes of a block of observations.
+    fn count_votes(ensemble: &Ensemble<'_>, votes: &[u16], first: usize, sums: &mut [f64]) = count_votes_body
 }
 
-/// Each class is compared with the votes of 64 minipatches on all observations of the block.
+/// Each class is compared with the votes of a tile of minipatches, and the hits are counted in the votes' own lanes.
 #[inline(always)]
-fn cast_ballots_body(
-    votes: &[u16],
-    n_classes: usize,
-    voted_by: &BitMatrix,
-    first: usize,
-    ballots: &mut [u64],
-) {
-    let (n, words, patches) = (voted_by.rows(), voted_by.stride(), voted_by.columns());
-    let lanes = ballots.len() / (n_classes * words);
-    let row = |b: usize| &votes[b * n + first..][..lanes];
-    let mut tile = [[0u16; BLOCK]; 64];
-    for word in 0..words {
-        for b in (word + 1) * 64..patches.min((word + 2) * 64) {
-            prefetch(row(b));
-        }
-        for b in word * 64..patches.min((word + 1) * 64) {
-            match row(b).first_chunk() {
-                Some(votes) => tile[b % 64] = *votes,
-                None => tile[b % 64][..lanes].copy_from_slice(row(b)),
+fn count_votes_body(ensemble: &Ensemble<'_>, votes: &[u16], first: usize, sums: &mut [f64]) {
+    const TILE: usize = 32;
+    const ABSTAINS: u16 = u16::MAX;
+    let (n, k, patches) = (ensemble.n_samples(), ensemble.n_classes, ensemble.n_patches());
+    let here = sums.len() / (k + 1);
+    let mut counts = vec![[0u32; HARD_BLOCK]; k];
+    let mut tile = [[ABSTAINS; HARD_BLOCK]; TILE];
+    for b0 in (0..patches).step_by(TILE) {
+        let rows = &mut tile[..TILE.min(patches - b0)];
+        for (b, row) in (b0..).zip(&mut *rows) {
+            if b + TILE < patches {
+                prefetch(&votes[(b + TILE) * n + first..][..here]);
             }
-        }
-        for class in 0..n_classes {
-            let mut same = [0u64; BLOCK];
-            for (quarter, rows) in tile.as_chunks::<16>().0.iter().enumerate() {
-                let bits = compare(rows, class as u16);
-                for lane in 0..BLOCK {
-                    same[lane] |= u64::from(bits[lane]) << (16 * quarter);
+            row[..here].copy_from_slice(&votes[b * n + first..][..here]);
+            let words = &ensemble.voters.row(b)[first / 64..];
+            for (votes, &word) in row.as_chunks_mut::<64>().0.iter_mut().zip(words) {
+                for (votes, bits) in votes.as_chunks_mut::<16>().0.iter_mut().zip([0, 16, 32, 48]) {
+                    let voters = (word >> bits) as u16;
+                    for (lane, vote) in votes.iter_mut().enumerate() {
+                        // No branch: ones everywhere where the bit is 0.
+                        *vote |= (voters >> lane & 1).wrapping_sub(1);
+                    }
                 }
             }
-            for (lane, ballots) in ballots.chunks_exact_mut(n_classes * words).enumerate() {
-                ballots[class * words + word] = same[lane] & voted_by.row(first + lane)[word];
+        }
+        for (class, counts) in counts.iter_mut().enumerate() {
+            let mut hits = [0u16; HARD_BLOCK];
+            for row in &*rows {
+                for lane in 0..HARD_BLOCK {
+                    hits[lane] += u16::from(row[lane] == class as u16);
+                }
             }
+            counts.iter_mut().zip(hits).for_each(|(count, hits)| *count += u32::from(hits));
         }
     }
-}
-
-/// Bit `t` of a lane: whether row `t` has the class there.
-#[inline(always)]
-fn compare(rows: &[[u16; BLOCK]; 16], class: u16) -> [u16; BLOCK] {
-    let mut bits = [0; BLOCK];
-    for lane in 0..BLOCK {
-        for (t, row) in rows.iter().enumerate() {
-            // One without a branch: 1 where they are equal.
-            bits[lane] |= 1u16.saturating_sub(row[lane] ^ class) << t;
-        }
-    }
-    bits
-}
-
-/// Hard votes of a block of observations: how large the sets are.
-fn count_ballots(ballots: &[u64], ensemble: &Ensemble<'_>, sums: &mut [f64]) {
-    let (k, words) = (ensemble.n_classes, ensemble.n_patches().div_ceil(64));
-    for (sums, ballots) in sums.chunks_exact_mut(k + 1).zip(ballots.chunks_exact(k * words)) {
-        for (sum, ballots) in sums[..k].iter_mut().zip(ballots.chunks_exact(words)) {
-            *sum = f64::from(ballots.iter().map(|set| set.count_ones()).sum::<u32>());
-        }
+    for (lane, sums) in sums.chunks_exact_mut(k + 1).enumerate() {
+        sums.iter_mut().zip(&counts).for_each(|(sum, counts)| *sum = f64::from(counts[lane]));
         sums[k] = sums[..k].iter().sum();
     }
 }
@@ -202,28 +178,20 @@ impl<V: Copy + Into<f64>> Probability for V {}
 
 dispatch! {
     /// Soft votes of a block of observations.
-    fn sum_votes<V: Probability>(
-        ensemble: &Ensemble<'_>, votes: &[V], voted_by: &BitMatrix, block: usize, sums: &mut [f64],
-    ) = sum_votes_body
+    fn sum_votes<V: Probability>(ensemble: &Ensemble<'_>, votes: &[V], first: usize, sums: &mut [f64]) = sum_votes_body
 }
 
 #[inline(always)]
-fn sum_votes_body<V: Probability>(
-    ensemble: &Ensemble<'_>,
-    votes: &[V],
-    voted_by: &BitMatrix,
-    block: usize,
-    sums: &mut [f64],
-) {
+fn sum_votes_body<V: Probability>(ensemble: &Ensemble<'_>, votes: &[V], first: usize, sums: &mut [f64]) {
     /// Minipatches that memory is asked for ahead of their turn.
     const AHEAD: usize = 8;
     let (n, k, patches) = (ensemble.n_samples(), ensemble.n_classes, ensemble.n_patches());
-    let first = block * BLOCK;
     let here = sums.len() / (k + 1);
     let row = |b: usize| &votes[(b * n + first) * k..][..here * k];
     // Observation and class are one index: its observation, and its sum.
     let owner: Vec<u32> = (0..here * k).map(|lane| (lane / k) as u32).collect();
     let mut totals = vec![0.0; here * k];
+    let mut counts = [0u32; SOFT_BLOCK];
     for b in 0..patches {
         if b + AHEAD < patches {
             prefetch(row(b + AHEAD));
@@ -233,9 +201,12 @@ fn sum_votes_body<V: Probability>(
             // No branch: which observations vote cannot be foreseen.
             *total += if voters >> owner & 1 == 1 { vote.into() } else { 0.0 };
         }
+        for (lane, count) in counts.iter_mut().enumerate() {
+            *count += voters >> lane & 1;
+        }
     }
-    for (offset, (sums, totals)) in sums.chunks_exact_mut(k + 1).zip(totals.chunks_exact(k)).enumerate() {
+    for ((sums, totals), count) in sums.chunks_exact_mut(k + 1).zip(totals.chunks_exact(k)).zip(counts) {
         sums[..k].copy_from_slice(totals);
-        sums[k] = f64::from(voted_by.row(first + offset).iter().map(|set| set.count_ones()).sum::<u32>());
+        sums[k] = f64::from(count);
     }
 }

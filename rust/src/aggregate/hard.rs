@@ -4,19 +4,19 @@
 //! Cost: `B N K / 32` vector operations to tell the classes' voters apart, and `B N M / 64` words read, a few
 //! operations each.
 
+use super::ballots;
 use super::popcount::Masks;
 use super::{Cell, FEATURES, for_each_block};
-use crate::bits::for_each_one;
 use crate::parallel::Workers;
 use crate::simd::Level;
-use crate::votes::{BLOCK, Ensemble, LeaveOneOut, cast_ballots};
+use crate::votes::{Ensemble, LeaveOneOut};
 
 struct Scratch<S> {
     /// For each observation of the block and each class, who votes for it.
     ballots: Vec<u64>,
-    /// The voters for each class of one observation, and where each class begins.
+    /// The voters for each class of one observation, and where each class ends.
     voters: Vec<u32>,
-    starts: Vec<usize>,
+    ends: Vec<usize>,
     held: [u32; FEATURES],
     sums: Vec<f64>,
     counts: Vec<f64>,
@@ -41,32 +41,29 @@ pub(super) fn run<T: Send, S>(
     let masks = Masks::new(ensemble.holds);
     let width = m.min(FEATURES);
     let state = || Scratch {
-        ballots: vec![0; BLOCK * k * words],
-        voters: vec![0; ensemble.n_patches()],
-        starts: vec![0; k + 1],
+        ballots: vec![0; ballots::BLOCK * k * words],
+        voters: vec![0; ensemble.n_patches() + 64],
+        ends: vec![0; k],
         held: [0; FEATURES],
         sums: vec![0.0; width * k],
         counts: vec![0.0; width],
         sink: scratch(),
     };
-    for_each_block(workers, out, per_row, BLOCK, state, |s, first, rows| {
+    for_each_block(workers, out, per_row, ballots::BLOCK, state, |s, first, rows| {
         let ballots = &mut s.ballots[..rows.len() / per_row * k * words];
-        cast_ballots(level, votes, k, &voted_by, first, ballots);
+        ballots::cast(level, votes, k, &voted_by, first, ballots);
         for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
             let i = first + offset;
-            list_voters(
-                level,
-                &ballots[offset * k * words..][..k * words],
-                words,
-                &mut s.voters,
-                &mut s.starts,
-            );
+            let of_one = &ballots[offset * k * words..][..k * words];
+            ballots::list(level, of_one, words, &mut s.voters, &mut s.ends);
             for (chunk, j0) in (0..m).step_by(FEATURES).enumerate() {
                 let width = FEATURES.min(m - j0);
                 let counts = &mut s.counts[..width];
                 counts.fill(f64::from(loo.counts[i]));
+                let mut start = 0;
                 for (class, sums) in s.sums[..width * k].chunks_exact_mut(width).enumerate() {
-                    let voters = &s.voters[s.starts[class]..s.starts[class + 1]];
+                    let voters = &s.voters[start..s.ends[class]];
+                    start = s.ends[class];
                     masks.count(level, chunk, voters, &mut s.held);
                     let total = loo.totals[i * k + class];
                     subtract(level, total, &s.held, sums, counts);
@@ -76,23 +73,6 @@ pub(super) fn run<T: Send, S>(
             }
         }
     });
-}
-
-dispatch! {
-    /// The elements of each class's set, one class after the other; those of class `k` end at `starts[k + 1]`.
-    fn list_voters(ballots: &[u64], words: usize, voters: &mut [u32], starts: &mut [usize]) = list_voters_body
-}
-
-#[inline(always)]
-fn list_voters_body(ballots: &[u64], words: usize, voters: &mut [u32], starts: &mut [usize]) {
-    let mut end = 0;
-    for (set, start) in ballots.chunks_exact(words).zip(&mut starts[1..]) {
-        for_each_one(set, |b| {
-            voters[end] = b as u32;
-            end += 1;
-        });
-        *start = end;
-    }
 }
 
 dispatch! {

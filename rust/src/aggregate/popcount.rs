@@ -2,7 +2,7 @@
 //!
 //! The sets are masks of bits, and the wanted figure is the number of ones in each position of the list. Carry-save
 //! adders (Harley and Seal; Klarqvist, Mula and Lemire 2019 for the positional form) add the masks as binary
-//! numbers of which slice `s` holds the bit of weight `2^s` of every position: sixteen masks cost fifteen adders
+//! numbers of which slice `s` holds the bit of weight `2^s` of every position: 32 masks cost 31 adders
 //! and one carry up the slices. At the end eight slices at a time are transposed to one byte a feature.
 //!
 //! Everything is whole numbers, so the order is free.
@@ -19,12 +19,13 @@ type Word = [u64; WORDS];
 pub(super) struct Masks {
     /// Bit `s` of byte `q` of a chunk is its feature `64 s + q`: transposed slices come out in order.
     words: Vec<Aligned<Word>>,
+    /// Sets of a chunk; the last is empty, to fill up lists with.
     sets: usize,
 }
 
 impl Masks {
     pub(super) fn new(sets: &BitMatrix) -> Self {
-        let mut words = Vec::with_capacity(sets.rows() * sets.columns().div_ceil(FEATURES));
+        let mut words = Vec::with_capacity((sets.rows() + 1) * sets.columns().div_ceil(FEATURES));
         for first in (0..sets.stride()).step_by(WORDS) {
             for b in 0..sets.rows() {
                 let mut rows = [[0u64]; WORDS];
@@ -35,8 +36,9 @@ impl Masks {
                 let byte = |c: usize| u64::from_le_bytes(std::array::from_fn(|r| bytes[r][c]));
                 words.push(Aligned(std::array::from_fn(byte)));
             }
+            words.push(Aligned(NOTHING));
         }
-        Masks { words, sets: sets.rows() }
+        Masks { words, sets: sets.rows() + 1 }
     }
 
     /// Counts, for each feature of a chunk, the listed sets that hold it.
@@ -51,7 +53,7 @@ dispatch! {
 }
 
 /// Masks that are added at once.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 const NOTHING: Word = [0; WORDS];
 
 #[inline(always)]
@@ -59,10 +61,18 @@ fn positional_popcount_body(masks: &[Aligned<Word>], list: &[u32], held: &mut [u
     // Enough slices to write down the number of masks.
     let depth = (u32::BITS - (list.len() as u32).leading_zeros()) as usize;
     let mut slices = [[0u64; WORDS]; u32::BITS as usize];
-    for list in list.chunks(BATCH) {
-        let mut rows = [&NOTHING; BATCH];
-        rows.iter_mut().zip(list).for_each(|(row, &set)| *row = &masks[set as usize].0);
-        add_batch(&rows, &mut slices, depth);
+    let largest = list.iter().fold(0, |largest, &set| largest.max(set)) as usize;
+    assert!(largest < masks.len(), "set {largest} of {}", masks.len());
+    let (batches, rest) = list.as_chunks::<BATCH>();
+    for batch in batches {
+        // SAFETY: no number of the list is larger than the largest.
+        unsafe { add_batch(masks, batch, &mut slices, depth) };
+    }
+    if !rest.is_empty() {
+        let mut batch = [masks.len() as u32 - 1; BATCH];
+        batch[..rest.len()].copy_from_slice(rest);
+        // SAFETY: as above, and the last mask is there.
+        unsafe { add_batch(masks, &batch, &mut slices, depth) };
     }
     held.fill(0);
     for (octet, slices) in slices.as_chunks_mut::<8>().0.iter_mut().take(depth.div_ceil(8)).enumerate() {
@@ -77,11 +87,21 @@ fn positional_popcount_body(masks: &[Aligned<Word>], list: &[u32], held: &mut [u
     }
 }
 
-/// Adds sixteen masks to `depth` slices. The lanes are the outer loop, which is the one that compilers turn into
+/// Adds a batch of masks to `depth` slices. The lanes are the outer loop, which is the one that compilers turn into
 /// vectors.
+///
+/// # Safety
+/// Every number of the batch is below `masks.len()`.
 #[inline(always)]
-fn add_batch(rows: &[&Word; BATCH], slices: &mut [Word; u32::BITS as usize], depth: usize) {
+unsafe fn add_batch(
+    masks: &[Aligned<Word>],
+    batch: &[u32; BATCH],
+    slices: &mut [Word; u32::BITS as usize],
+    depth: usize,
+) {
     const LOW: usize = BATCH.ilog2() as usize;
+    // SAFETY: the caller's promise. A check of each number costs as much as the adder that it is for.
+    let rows: [&Word; BATCH] = std::array::from_fn(|t| unsafe { &masks.get_unchecked(batch[t] as usize).0 });
     let mut carry = NOTHING;
     for w in 0..WORDS {
         let mut bits = [0; BATCH];
@@ -92,7 +112,7 @@ fn add_batch(rows: &[&Word; BATCH], slices: &mut [Word; u32::BITS as usize], dep
             for t in 0..BATCH >> (s + 1) {
                 let (sum, a, b) = (slice[w], bits[2 * t], bits[2 * t + 1]);
                 slice[w] = sum ^ a ^ b;
-                bits[t] = (a & b) | (sum & (a ^ b));
+                bits[t] = (a & b) | (sum & (a | b));
             }
         }
         carry[w] = bits[0];

@@ -33,7 +33,7 @@ const ENTRIES: usize = (TILE / GROUP) << GROUP;
 /// Features whose sums are kept between tiles: they stay in the second-level cache.
 const HELD: usize = 2 * FEATURES;
 /// Parts that a block of observations fills, if its classes are not more.
-const PARTS: usize = 4;
+const PARTS: usize = 3;
 
 /// The lanes of a part.
 type Lanes<V, const PART: usize> = Aligned<[V; PART]>;
