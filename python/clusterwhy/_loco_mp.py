@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 import os
-import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -21,14 +20,14 @@ from clusterwhy._ensemble import SklearnEngine
 from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._growth import Convergence, Engine, GrowingEnsemble, Grown, Target, grow_until
 from clusterwhy._identity import Identity, describe, describe_data, describe_estimator, refuse_differences, versions
-from clusterwhy._importances import resolve_selection
+from clusterwhy._importances import check_selection, resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data
-from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise
+from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise, try_loss
 from clusterwhy._validation import (
     check_count,
     check_data,
@@ -41,8 +40,9 @@ from clusterwhy._validation import (
     encode_reference,
     n_threads,
     seed_from_random_state,
-    warn_one_cluster,
+    warn_nothing_to_explain,
 )
+from clusterwhy._warnings import warn_user
 
 # A set of features is only scored when at least so many minipatches hold none of it.
 MIN_ELIGIBLE = 5
@@ -96,8 +96,7 @@ class Settings:
 
 
 def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any]) -> None:
-    """Warn of a single cluster, and when the minipatches do not find the clusters that they were aligned to."""
-    warn_one_cluster(classes, stacklevel=5)
+    """Warn when the minipatches do not find the clusters that they were aligned to."""
     lost = classes[~np.isin(np.arange(len(classes)), consensus)]
     known = reference >= 0
     share = (consensus == reference)[known].mean()
@@ -109,13 +108,11 @@ def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], cl
         parts.append(f"no observation keeps the label {shown} in the consensus, so that its scores are NaN")
     if share < MIN_AGREEMENT:
         parts.append(f"the consensus agrees with the reference for {100 * share:.0f}% of the observations only")
-    warnings.warn(
+    warn_user(
         f"the clusters of the minipatches are not quite those of the reference: {'; '.join(parts)}. The scores "
         "explain the consensus (labels_). Check that the clusterer's parameters suit minipatches (distances shrink "
         "with the number of features, so eps, bandwidths and thresholds must too), or use larger ones (max_samples, "
-        "max_features).",
-        UserWarning,
-        stacklevel=5,
+        "max_features)."
     )
 
 
@@ -195,7 +192,12 @@ class MinipatchMixin(LOCOMixin):
         self.label_stability_ = grown.stability
         self._ensemble = grown.ensemble
         self._codes = consensus
-        warn_clusters(consensus, grown.reference, grown.classes)
+
+    def _warn_of_clusters(self, X: Any, grown: Grown) -> None:
+        """Warn, once, when there is little or nothing to explain."""
+        if not warn_nothing_to_explain(X, grown.classes):
+            warn_clusters(grown.consensus, grown.reference, grown.classes)
+            warn_chance(self)
 
     # ------------------------------------------------------------------ sets of features
 
@@ -331,7 +333,8 @@ class LOCOMP(MinipatchMixin):
         What is compared with and without a feature. ``"zero_one"`` and ``"ari"`` count one whole vote per
         minipatch. ``"ari"`` is one figure for the whole set: no scores of clusters or observations, no
         standard errors. A callable ``loss(y, proba)`` gets codes (n,) and probabilities (n, K), whose column
-        ``k`` is ``classes_[k]``, and returns one value per observation, or one number for the whole set.
+        ``k`` is ``classes_[k]``, and returns one value per observation, or one number for the whole set. A copy
+        of it is tried on the reference labels before any minipatch is fitted, unless these are built from overlaps.
     reference : {"full", "overlap"} or array-like of shape (N,), default="full"
         The labels that minipatches are aligned to: those of `clusterer` on all the data; built from the
         minipatches' overlaps alone, where clustering all the data costs too much; or labels to explain
@@ -520,6 +523,7 @@ class LOCOMP(MinipatchMixin):
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_samples, n_features = X.shape
+        check_selection(self.n_features_to_select, n_features)
         n_top = min(TOP, max(1, n_features // 2))
         if self.n_features_to_select is not None:
             n_top = resolve_selection(self.n_features_to_select, n_features)
@@ -544,6 +548,8 @@ class LOCOMP(MinipatchMixin):
                 reference = before.reference, before.classes
             else:
                 reference = cluster_all(X, settings, design.seed, checkpoint)
+        if reference is not None:
+            try_loss(settings.loss, reference[0], len(reference[1]))
         ensemble = GrowingEnsemble(
             engine, design, reference, identity, threads=settings.threads, checkpoint=checkpoint, before=before
         )
@@ -556,7 +562,7 @@ class LOCOMP(MinipatchMixin):
         self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)
-        warn_chance(self)
+        self._warn_of_clusters(X, grown)
 
 
 def cluster_all(
@@ -632,13 +638,11 @@ def warn_chance(estimator: MinipatchMixin) -> None:
     # Cohen's kappa, with the error of a share of so many observations.
     margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / len(actual))
     if right - chance < margin:
-        warnings.warn(
+        warn_user(
             "the labels of left-out observations are predicted hardly better than by chance "
             f"({100 * right:.0f}% right, {100 * chance:.0f}% by chance): the clusters do not generalise, so that the "
             "scores explain little. Check that the labels are clusters of these data, and try larger minipatches "
-            "(max_samples, max_features).",
-            UserWarning,
-            stacklevel=5,
+            "(max_samples, max_features)."
         )
 
 
@@ -660,9 +664,7 @@ def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -
         parts.append(f"no minipatch without them can score the features {shown}{more}: their scores are NaN")
     if without_vote:
         parts.append(f"{without_vote} observations are left out by no minipatch and are not scored")
-    warnings.warn(
+    warn_user(
         f"{'; '.join(parts)}. About {enough} minipatches (n_patches) of this size reach every feature and "
-        f"observation; {len(patches)} were used.",
-        UserWarning,
-        stacklevel=4,
+        f"observation; {len(patches)} were used."
     )

@@ -24,13 +24,21 @@ from clusterwhy._fitting import (
     take,
     train,
 )
-from clusterwhy._importances import resolve_selection
+from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse
 from clusterwhy._parallel import data_on_workers, run_blocks
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
-from clusterwhy._scores import Loss, call_loss, check_loss, check_same_form, standard_errors, uses_hard_votes
+from clusterwhy._scores import (
+    Loss,
+    call_loss,
+    check_loss,
+    check_same_form,
+    standard_errors,
+    try_loss,
+    uses_hard_votes,
+)
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
@@ -41,7 +49,7 @@ from clusterwhy._validation import (
     encode_reference,
     n_threads,
     seed_from_random_state,
-    warn_one_cluster,
+    warn_nothing_to_explain,
 )
 from clusterwhy._votes import LeaveOneOut
 
@@ -255,8 +263,7 @@ class LOCOSplit(LOCOMixin):
         threads, verbose = n_threads(self.n_jobs), check_verbose(self.verbose)
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=4)
         n_samples, n_features = X.shape
-        if self.n_features_to_select is not None:
-            resolve_selection(self.n_features_to_select, n_features)
+        check_selection(self.n_features_to_select, n_features)
         seed = seed_from_random_state(self.random_state)
         splits = self._draw_splits(n_samples, seed)
         workers.enter_context(data_on_workers(X))
@@ -273,8 +280,9 @@ class LOCOSplit(LOCOMixin):
             )
         )
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
-        warn_one_cluster(classes, stacklevel=3)
+        warn_nothing_to_explain(X, classes)
         k = len(classes)
+        try_loss(loss, codes[splits[0].calibration], k)
         labelled = [
             Labelled(split, align(part[0], codes[split.train]), part[1])
             for split, part in zip(splits, parts, strict=True)

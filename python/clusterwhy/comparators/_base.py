@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy._fitting import check_clusterer
-from clusterwhy._importances import ImportanceMixin, resolve_selection
+from clusterwhy._importances import ImportanceMixin, check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._reference import default_clusterer, fit_all_data
 from clusterwhy._scores import standard_errors
-from clusterwhy._validation import check_data, decode_labels, encode_reference, warn_one_cluster
+from clusterwhy._validation import check_data, decode_labels, encode_reference, warn_nothing_to_explain
 
 
 class ComparatorMixin(ImportanceMixin):
@@ -45,8 +45,7 @@ class ComparatorMixin(ImportanceMixin):
     def _check_data(self, X: Any) -> NDArray[Any]:
         """Return the data as a dense, finite float32 or float64 array."""
         X = check_data(self, X, allow_nan=False, minimum=2, accept_sparse=False)
-        if self.n_features_to_select is not None:
-            resolve_selection(self.n_features_to_select, X.shape[1])
+        check_selection(self.n_features_to_select, X.shape[1])
         return np.asarray(X)
 
     def _check_reference(self) -> None:
@@ -68,7 +67,7 @@ class ComparatorMixin(ImportanceMixin):
             codes, classes = encode_reference(self.reference, len(X))
         else:
             self.clusterer_, codes, classes = fit_all_data(self._checked_clusterer(), X, seed)
-        warn_one_cluster(classes, stacklevel=4)
+        warn_nothing_to_explain(X, classes)
         self.classes_ = classes
         self.labels_ = self.reference_labels_ = decode_labels(codes, classes)
         return codes

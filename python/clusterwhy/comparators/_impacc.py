@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +19,9 @@ from clusterwhy._validation import (
     check_patch_size,
     check_proportion,
     seed_from_random_state,
-    warn_one_cluster,
+    warn_nothing_to_explain,
 )
+from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
 
 
@@ -184,21 +184,17 @@ class MPCC(ClusterMixin, ComparatorMixin):
         seed = seed_from_random_state(self.random_state)
         found = _core.minipatch_consensus(_standardise(X), params, seed)
         self._present(found, seed)
-        warn_one_cluster(self.classes_, stacklevel=3)
+        warn_nothing_to_explain(X, self.classes_)
         never = int((found["rows_sampled"] == 0).sum())
         if never:
-            warnings.warn(
+            warn_user(
                 f"{never} observations were in no minipatch, and their labels mean nothing; raise max_samples or "
-                "max_iter, or use MPACC or IMPACC, which show every observation",
-                UserWarning,
-                stacklevel=3,
+                "max_iter, or use MPACC or IMPACC, which show every observation"
             )
         if params["n_columns"] == 1:
-            warnings.warn(
+            warn_user(
                 f"max_features={self.max_features!r} of {m} features makes minipatches of one feature, which always "
-                "gains support: the scores mean nothing; raise max_features",
-                UserWarning,
-                stacklevel=3,
+                "gains support: the scores mean nothing; raise max_features"
             )
 
     def _core_params(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from clusterwhy._tables import read_table
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
@@ -21,6 +21,7 @@ from clusterwhy._validation import (
     encode_reference,
     seed_from_random_state,
 )
+from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
 from clusterwhy.comparators.neon._kernel_kmeans import KernelKMeansNetwork
 from clusterwhy.comparators.neon._kmeans import KMeansNetwork
@@ -226,12 +227,10 @@ class NEON(ComparatorMixin):
             self.fidelity_ = float(np.mean(self._columns(explained) == own))
         self.evidence_ = evidence
         if self.fidelity_ < LOW_FIDELITY:
-            warnings.warn(
+            warn_user(
                 f"the network puts only {self.fidelity_:.0%} of the observations into the cluster that they are "
                 "labelled with, so that it explains another clustering: try model='kernel_kmeans', or more support "
-                "vectors (n_support)",
-                UserWarning,
-                stacklevel=3,
+                "vectors (n_support)"
             )
         self._score_samples(samples, codes, threads=1)
 
@@ -423,4 +422,4 @@ class NEON(ComparatorMixin):
             return self._explain(X, np.full(len(X), np.flatnonzero(known == cluster)[0]))
 
     def _new_data(self, X: Any) -> NDArray[Any]:
-        return np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        return np.asarray(read_table(self, X, reset=False))
