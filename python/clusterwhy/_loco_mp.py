@@ -228,43 +228,23 @@ class MinipatchMixin(LOCOMixin):
         """
         check_is_fitted(self)
         labels, members = self._feature_sets(groups, "groups")
-        scores, counts = self._score_sets(labels, members, "group")
-        return (scores, counts) if return_counts else scores
+        scores = self._score_sets(labels, members, "group")
+        return (scores, self._absences(labels, members, "group")[1]) if return_counts else scores
 
-    def interaction_importance(self, pairs: Any) -> NDArray[np.float64]:
-        """Score pairs of features by iLOCO: ``D_j + D_k - D_jk`` (arXiv 2502.06661).
-
-        Positive where the two stand in for each other less than they help each other; 0 where they act on
-        their own. Nothing is fitted again.
-
-        Parameters
-        ----------
-        pairs : list of pairs, or dict of pairs
-            Each two feature names or positions.
-
-        Returns
-        -------
-        ndarray of shape (n_pairs,)
-        """
-        check_is_fitted(self)
-        labels, members = self._feature_sets(pairs, "pairs")
-        for label, pair in zip(labels, members, strict=True):
-            if len(pair) != 2:
-                raise ValueError(f"pair {label!r} must name two different features, got {len(pair)}")
+    def _score_sets(self, labels: list[Any], members: list[NDArray[np.int64]], kind: str) -> NDArray[np.float64]:
         if not members:
             return np.empty(0)
-        singles = np.unique(np.concatenate(members))
-        alone, _ = self._score_sets(self._names()[singles].tolist(), [np.array([j]) for j in singles], "feature")
-        together, _ = self._score_sets(labels, members, "pair")
-        at = {j: score for j, score in zip(singles.tolist(), alone, strict=True)}
-        return np.array([at[j] + at[k] for j, k in (pair.tolist() for pair in members)]) - together
+        touched, _ = self._absences(labels, members, kind)
+        threads, loss = n_threads(self.n_jobs), check_loss(self.loss)
+        ensemble = prepare(self._ensemble.with_sets(pack_bits(touched), len(members)), loss)
+        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
+        return np.asarray(found.mean[-1])
 
-    def _score_sets(
+    def _absences(
         self, labels: list[Any], members: list[NDArray[np.int64]], kind: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which minipatches hold any of each set (B, len(members)), and how many hold none and vote."""
         ensemble = self._ensemble
-        if not members:
-            return np.empty(0), np.empty(0, dtype=np.int64)
         active = self.patches_.features
         held = unpack_bits(ensemble.holds, ensemble.n_features)
         touched = np.empty((ensemble.n_patches, len(members)), dtype=bool)
@@ -287,11 +267,7 @@ class MinipatchMixin(LOCOMixin):
                     f"{len(ensemble.voters)} minipatches, too few to score it (at least {MIN_ELIGIBLE} are "
                     "needed): use more minipatches, smaller ones (max_features) or smaller sets"
                 )
-        threads = n_threads(self.n_jobs)
-        loss = check_loss(self.loss)
-        ensemble = prepare(ensemble.with_sets(pack_bits(touched), len(members)), loss)
-        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
-        return found.mean[-1], counts
+        return touched, counts
 
 
 class LOCOMP(MinipatchMixin):
