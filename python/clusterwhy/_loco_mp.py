@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from clusterwhy._chance import warn_chance
 from clusterwhy._checkpoint import Checkpoint, read_identity
 from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
 from clusterwhy._ensemble import SklearnEngine
@@ -46,8 +47,6 @@ from clusterwhy._warnings import warn_user
 
 # A set of features is only scored when at least so many minipatches hold none of it.
 MIN_ELIGIBLE = 5
-# Below this agreement, beyond chance, of predictions and consensus a fit warns that there is nothing to explain.
-MIN_KAPPA = 0.1
 # Below this agreement of consensus and reference a fit warns that it explains something else.
 MIN_AGREEMENT = 0.8
 # Features whose scores n_patches="auto" makes precise, where n_features_to_select does not say.
@@ -197,7 +196,8 @@ class MinipatchMixin(LOCOMixin):
         """Warn, once, when there is little or nothing to explain."""
         if not warn_nothing_to_explain(X, grown.classes):
             warn_clusters(grown.consensus, grown.reference, grown.classes)
-            warn_chance(self)
+            advice = ", and try larger minipatches (max_samples, max_features)"
+            warn_chance(self.loo_proba_, grown.consensus, grown.reference, advice)
 
     # ------------------------------------------------------------------ sets of features
 
@@ -594,31 +594,6 @@ def check_something_left_out(patches: Minipatches) -> None:
     if patches.n_columns == patches._n_active:
         raise ValueError(
             f"minipatches of all {patches._n_active} features leave none out to score: make max_features smaller"
-        )
-
-
-def warn_chance(estimator: MinipatchMixin) -> None:
-    """Warn when left-out observations are predicted hardly better than by chance.
-
-    Labels are aligned to a reference of the same observations, and the consensus is drawn towards it whatever the
-    data: with many clusters it agrees with any labels at all. Predictions of what was left out do not.
-    """
-    proba, codes = estimator.loo_proba_, estimator._codes
-    known = (codes >= 0) & ~np.isnan(proba[:, 0])
-    if proba.shape[1] < 2 or not known.any():
-        return
-    predicted, actual = proba[known].argmax(axis=1), codes[known]
-    right = (predicted == actual).mean()
-    of_each = (np.bincount(labels, minlength=proba.shape[1]) / len(actual) for labels in (predicted, actual))
-    chance = float(np.dot(*of_each))
-    # Cohen's kappa, with the error of a share of so many observations.
-    margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / len(actual))
-    if right - chance < margin:
-        warn_user(
-            "the labels of left-out observations are predicted hardly better than by chance "
-            f"({100 * right:.0f}% right, {100 * chance:.0f}% by chance): the clusters do not generalise, so that the "
-            "scores explain little. Check that the labels are clusters of these data, and try larger minipatches "
-            "(max_samples, max_features)."
         )
 
 

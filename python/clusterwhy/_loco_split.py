@@ -14,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core, native
+from clusterwhy._chance import warn_chance
 from clusterwhy._fitting import (
     SPLIT_STREAM,
     check_classifier,
@@ -337,7 +338,7 @@ class LOCOSplit(LOCOMixin):
             )
         )
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
-        warn_nothing_to_explain(X, classes)
+        nothing = warn_nothing_to_explain(X, classes)
         k = len(classes)
         try_loss(loss, codes[splits[0].calibration], k)
         labelled = [
@@ -364,7 +365,9 @@ class LOCOSplit(LOCOMixin):
         self.splits_ = [(split.train, split.calibration) for split in splits]
         self.classes_ = classes
         self.reference_labels_ = decode_labels(codes, classes)
-        self._collect(judges, rises, codes, n_samples, threads)
+        consensus = self._collect(judges, rises, codes, n_samples, threads)
+        if not nothing:
+            warn_chance(self.loo_proba_, consensus, codes)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
         repeats = check_count(self.n_repeats, "n_repeats")
@@ -414,7 +417,8 @@ class LOCOSplit(LOCOMixin):
         codes: NDArray[np.int32],
         n_samples: int,
         threads: int,
-    ) -> None:
+    ) -> NDArray[np.int32]:
+        """Set what the splits come to, and return the consensus."""
         k, n_features = len(self.classes_), rises[0].shape[-1]
         totals, counts = np.zeros((n_samples, k)), np.zeros(n_samples)
         votes = np.zeros((n_samples, k), dtype=np.int64)
@@ -438,7 +442,7 @@ class LOCOSplit(LOCOMixin):
         )
         self.ranking_ = rank_features(self.feature_importances_)
         if judges[0].whole_set:
-            return
+            return consensus
         samples, seen = np.zeros((n_samples, n_features)), np.zeros(n_samples)
         by_cluster, present = np.zeros((k, n_features)), np.zeros((k, 1))
         for judge, rise in zip(judges, rises, strict=True):
@@ -456,6 +460,7 @@ class LOCOSplit(LOCOMixin):
         self.standard_errors_ = found["error"][-1]
         self.cluster_standard_errors_ = found["error"][:-1]
         self._spreads = found["spread"]
+        return consensus
 
     # ------------------------------------------------------------------ sets of features
 
