@@ -34,8 +34,8 @@ def warn_chance(
         warn_user(
             "the reference labels of left-out observations are predicted hardly better than by chance "
             f"({100 * right:.0f}% right, {100 * chance:.0f}% by chance): the reference has little to do with "
-            "the clusters that are found in these data (labels_), and it is those that the scores explain. Check that "
-            "the labels belong to these observations, in this order."
+            "the clusters that are found in these data (labels_), and it is those that the scores explain. Check "
+            "that the labels belong to these observations, in this order."
         )
 
 

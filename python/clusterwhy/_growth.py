@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,7 +69,7 @@ class Grown:
     counts: NDArray[np.uint32]
     labels: NDArray[Any] | None
 
-    @property
+    @cached_property
     def consensus(self) -> NDArray[np.int32]:
         """What most of the minipatches that hold an observation call it."""
         return _core.majority(self.counts, self.reference)
