@@ -320,7 +320,11 @@ FITS = {
         TypeError,
         "n_features_to_select must be an integer or a fraction, got None",
     ),
-    "patch_growth 0": (lambda: rampart(patch_growth=0).fit(X), ValueError, "patch_growth must be above 0, got 0"),
+    "patch_growth 0": (
+        lambda: rampart(patch_growth=0).fit(X),
+        ValueError,
+        "patch_growth must be above 0 and finite, got 0",
+    ),
     "patch_growth huge": (
         lambda: rampart(patch_growth=1e300).fit(X),
         ValueError,

@@ -24,8 +24,8 @@ from clusterwhy._scores import Loss, try_loss
 from clusterwhy._validation import (
     MAX_COUNT,
     check_data,
-    check_nonnegative,
     check_patch_size,
+    check_positive,
     encode_reference,
 )
 
@@ -181,9 +181,7 @@ class LOCORampart(MinipatchMixin):
         k = resolve_selection(self.n_features_to_select, n_features)
         seed = self._settle_seed()
         target = self._check_target(k)
-        growth = check_nonnegative(self.patch_growth, "patch_growth")
-        if growth == 0:
-            raise ValueError("patch_growth must be above 0, got 0")
+        growth = check_positive(self.patch_growth, "patch_growth")
         if target.n_patches is None and growth != 1:
             raise ValueError(
                 f"patch_growth must be 1 when n_patches='auto' finds each round's number, got {growth:g}"

@@ -167,7 +167,7 @@ class Refits:
             n_jobs=n_jobs,
             verbose=verbose,
             description="leave out",
-            unit="set",
+            unit="feature",
         )
         out = [np.full((*np.shape(judge.base), len(sets)), np.nan) for judge in self.judges]
         for (at, part), without in zip(plan, results, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,34 +66,37 @@ def check_patch_size(value: Any, total: int, name: str, unit: str) -> int:
     )
 
 
+def _real(value: Any, name: str) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
+    return float(value)
+
+
 def check_proportion(value: Any, name: str) -> float:
     """Return `value` as a float strictly between 0 and 1."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not 0 < float(value) < 1:
+    if not 0 < _real(value, name) < 1:
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
     return float(value)
 
 
 def check_nonnegative(value: Any, name: str) -> float:
     """Return `value` as a finite float of at least 0."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not 0 <= float(value) < math.inf:
+    if not 0 <= _real(value, name) < math.inf:
         raise ValueError(f"{name} must be finite and at least 0, got {value}")
     return float(value)
 
 
 def check_positive(value: Any, name: str) -> float:
     """Return `value` as a finite float above 0."""
-    if check_nonnegative(value, name) == 0:
-        raise ValueError(f"{name} must be above 0, got {value}")
+    if not 0 < _real(value, name) < math.inf:
+        raise ValueError(f"{name} must be above 0 and finite, got {value}")
     return float(value)
 
 
-def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
-    """Return `value` if it is one of the named options."""
-    if not isinstance(value, str) or value not in options:
+def check_option(value: Any, name: str, options: Sequence[str | None]) -> Any:
+    """Return `value` if it is one of the named options, of which None may be one."""
+    # An array would be compared with each.
+    if not (value is None or isinstance(value, str)) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
 

@@ -237,7 +237,7 @@ class NEON(ComparatorMixin):
 
     def _check_params(self) -> str:
         """Check parameters that do not depend on the data, and return the model that "auto" stands for so far."""
-        model = check_option(self.model, "model", MODELS)
+        model: str = check_option(self.model, "model", MODELS)
         check_count(self.n_support, "n_support")
         for name in ("beta", "gamma"):
             if getattr(self, name) is not None:
