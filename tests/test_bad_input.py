@@ -240,6 +240,11 @@ FITS = {
         TypeError,
         r"got dates or times; .* \(column 'a'\)$",
     ),
+    "lazy polars": (
+        lambda: mp().fit(pl.DataFrame(X).lazy()),
+        TypeError,
+        r"X must be a table of numbers, got a LazyFrame, which has none yet: pass X.collect\(\)",
+    ),
     "names of two levels": (
         lambda: rampart().fit(pd.DataFrame(X, columns=pd.MultiIndex.from_product([["a", "b"], [1, 2, 3]]))),
         TypeError,

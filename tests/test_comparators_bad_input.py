@@ -243,3 +243,11 @@ def test_strings_and_one_cluster(make):
 def test_fuzzy_c_means(model, error, message):
     with pytest.raises(error, match=message):
         model.fit(X)
+
+
+@pytest.mark.parametrize("make", [*ALL, IMPACC, MPACC, MPCC, NEON])
+def test_the_order_of_the_data_in_memory_does_not_matter(make):
+    params = {"reference": LABELS} if make in ALL else {}
+    expected = make(random_state=0, **params).fit(X).feature_importances_
+    for data in (np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2]):
+        np.testing.assert_array_equal(make(random_state=0, **params).fit(data).feature_importances_, expected)

@@ -29,6 +29,10 @@ def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) 
     -------
     The data, or the data and `y`.
     """
+    if hasattr(X, "collect") and hasattr(X, "lazy"):
+        raise TypeError(
+            f"X must be a table of numbers, got a {type(X).__name__}, which has none yet: pass X.collect()"
+        )
     columns: Any = getattr(X, "columns", None)
     if columns is not None:
         _check_names(columns)

@@ -43,10 +43,10 @@ class ComparatorMixin(ImportanceMixin):
         return self
 
     def _check_data(self, X: Any) -> NDArray[Any]:
-        """Return the data as a dense, finite float32 or float64 array."""
+        """Return the data as a dense, finite float32 or float64 array in C order."""
         X = check_data(self, X, allow_nan=False, minimum=2, accept_sparse=False)
         check_selection(self.n_features_to_select, X.shape[1])
-        return np.asarray(X)
+        return np.ascontiguousarray(X)
 
     def _check_reference(self) -> None:
         """Refuse what is not a form of reference; comparators have no minipatches that could overlap."""
