@@ -309,16 +309,17 @@ def locomp(X, patches, clusterer, classifier, reference, loss, *, align=align, b
     return {**out, "consensus": z, "votes": votes, "voters": voters, "held": held}
 
 
-def loco_split(X, splits, clusterer, classifier, reference, loss, *, align=align):
+def loco_split(X, splits, clusterer, classifier, reference, loss, *, align=align, sets=None):
     """LOCO-Split on given ``(train, calibration)`` splits: importances, losses with all features, labels."""
     k, m = reference.max() + 1, X.shape[1]
+    sets = [[j] for j in range(m)] if sets is None else sets
     importances, errors, samples, labels = [], [], [], []
     for train, calibration in splits:
         y = align(clusterer().fit_predict(X[train]), reference[train])
         raw = clusterer().fit_predict(X[calibration])
         votes = [
             predict(classifier(), X[train][:, columns], y, X[calibration][:, columns], k)
-            for columns in [list(range(m)), *([c for c in range(m) if c != j] for j in range(m))]
+            for columns in [list(range(m)), *([c for c in range(m) if c not in absent] for absent in sets)]
         ]
         # The labels to judge by: those of the calibration part, under the names that are predicted.
         z = raw if loss == "ari" else align(raw, votes[0].argmax(axis=1))
@@ -326,7 +327,7 @@ def loco_split(X, splits, clusterer, classifier, reference, loss, *, align=align
         if loss in ("zero_one", "ari"):
             votes = [one_hot(p.argmax(axis=1), k) for p in votes]
         base, *without = [loss_of(loss, z[known], p[known]) for p in votes]
-        rises = np.full((len(X), m), np.nan)
+        rises = np.full((len(X), len(sets)), np.nan)
         if base.ndim:
             rises[calibration[known]] = np.array([w - base for w in without]).T
         importances.append([(w - base).mean() for w in without])

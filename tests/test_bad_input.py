@@ -1,6 +1,7 @@
 """What comes out when something is wrong: one table, an error or a warning and its message for each case."""
 
 import copy
+import datetime
 import pickle
 import warnings
 
@@ -201,18 +202,18 @@ FITS = {
     ),
     "text columns": (
         lambda: mp().fit(frame(a=["u", "v"], b=[1, 2], c=pd.to_datetime(["2020", "2021"]))),
-        ValueError,
-        r"X must be a table of numbers: .*; encode text, dates and categories as numbers \(columns 'a', 'c'\)$",
+        TypeError,
+        r"X must be a table of numbers: .*; encode text, dates and categories as numbers.* \(columns 'a', 'c'\)$",
     ),
     "text in polars": (
         lambda: mp().fit(pl.DataFrame({"a": ["u", "v"], "b": [1, 2]})),
         ValueError,
-        r"as numbers \(column 'a'\)$",
+        r"as numbers, or leave them out \(column 'a'\)$",
     ),
     "dates": (
         lambda: mp().fit(frame(a=pd.to_datetime(["2020", "2021"]), b=[1, 2])),
         TypeError,
-        "X must be a table of numbers: .*DateTime64.*; encode text, dates and categories as numbers",
+        r"X must be a table of numbers: got dates or times; encode .* or leave them out \(column 'a'\)$",
     ),
     "objects": (
         lambda: mp().fit(np.array([[{}] * 3] * 4)),
@@ -224,6 +225,31 @@ FITS = {
     "nothing": (lambda: mp().fit(None), ValueError, "Expected 2D array, got scalar array"),
     "one dimension": (lambda: mp().fit(X[:, 0]), ValueError, "Expected 2D array, got 1D array"),
     "three dimensions": (lambda: mp().fit(X[None]), ValueError, "dim 3.*LOCOMP"),
+    "time zones, differences": (
+        lambda: split().fit(frame(a=pd.to_datetime(["2020", "2021"], utc=True), b=pd.to_timedelta([1, 2]), c=[1, 2])),
+        TypeError,
+        r"X must be a table of numbers: got dates or times; encode .* \(columns 'a', 'b'\)$",
+    ),
+    "nothing but dates": (
+        lambda: mp().fit(np.arange(2 * N).reshape(N, 2).astype("datetime64[D]")),
+        TypeError,
+        "X must be a table of numbers: got dates or times",
+    ),
+    "dates in polars": (
+        lambda: mp().fit(pl.DataFrame({"a": [datetime.date(2020, 1, 1)] * N, "b": [1.0] * N})),
+        TypeError,
+        r"got dates or times; .* \(column 'a'\)$",
+    ),
+    "lazy polars": (
+        lambda: mp().fit(pl.DataFrame(X).lazy()),
+        TypeError,
+        r"X must be a table of numbers, got a LazyFrame, which has none yet: pass X.collect\(\)",
+    ),
+    "names of two levels": (
+        lambda: rampart().fit(pd.DataFrame(X, columns=pd.MultiIndex.from_product([["a", "b"], [1, 2, 3]]))),
+        TypeError,
+        r"features must have one name each, got tuples such as \('a', 1\); join the levels, as in X.columns = ",
+    ),
     "duplicate names": (
         lambda: mp().fit(TWICE),
         ValueError,
@@ -299,7 +325,11 @@ FITS = {
         TypeError,
         "n_features_to_select must be an integer or a fraction, got None",
     ),
-    "patch_growth 0": (lambda: rampart(patch_growth=0).fit(X), ValueError, "patch_growth must be above 0, got 0"),
+    "patch_growth 0": (
+        lambda: rampart(patch_growth=0).fit(X),
+        ValueError,
+        "patch_growth must be above 0 and finite, got 0",
+    ),
     "patch_growth huge": (
         lambda: rampart(patch_growth=1e300).fit(X),
         ValueError,
@@ -669,13 +699,8 @@ UNFITTED = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", UNFITTED)
 def test_unfitted(method, kind):
-    model = KINDS[kind]()
-    if not hasattr(model, method):
-        assert kind == "split"
-        assert method in ("group_importance", "interaction_importance")
-        return
     with pytest.raises(NotFittedError, match=f"{KINDS[kind].__name__} instance is not fitted yet"):
-        UNFITTED[method](model)
+        UNFITTED[method](KINDS[kind]())
 
 
 @pytest.mark.parametrize(("method", "module"), [("to_frame", "pandas"), ("to_shap", "shap")])
@@ -902,10 +927,72 @@ def test_a_constant_column_scores_as_noise_does(make):
     assert np.isfinite(model.feature_importances_).all()
 
 
-def test_constant_data_have_no_scores_that_matter():
-    with pytest.warns(UserWarning, match="there is only one cluster"):
-        model = mp().fit(np.ones((N, M)))
-    np.testing.assert_array_equal(model.feature_importances_, 0)
+@pytest.mark.parametrize("make", [mp, rampart, split])
+@pytest.mark.parametrize("clusterer", [KMeans(3, n_init=1), AgglomerativeClustering(3)], ids=["one", "three"])
+def test_constant_data_are_warned_of_once(make, clusterer):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = make(clusterer=clusterer).fit(np.ones((N, M)))
+    ours = [warning for warning in caught if warning.category is UserWarning]
+    assert len(ours) == 1
+    assert "all observations are the same: no feature varies" in str(ours[0].message)
+    assert ours[0].filename == __file__
+    if isinstance(clusterer, KMeans):
+        np.testing.assert_array_equal(model.feature_importances_, 0)
+    sparse = sp.csr_array(np.ones((N, M)))
+    with pytest.warns(UserWarning, match="all observations are the same"):
+        make(clusterer=clusterer, reference=LABELS).fit(sparse)
+
+
+@pytest.mark.parametrize("make", [mp, rampart, split])
+def test_a_selection_of_more_features_than_there_are_is_warned_of(make):
+    with pytest.warns(
+        UserWarning, match="n_features_to_select=7 is more than the 6 features of the data: all"
+    ) as found:
+        model = make(n_features_to_select=M + 1).fit(X)
+    assert found[0].filename == __file__
+    assert model.get_support().all()
+
+
+class Counted:
+    """A loss that counts its calls, and is no loss."""
+
+    calls = 0
+
+    def __call__(self, y, proba):
+        self.calls += 1
+        return proba
+
+
+@pytest.mark.parametrize("make", [mp, rampart, split])
+def test_a_bad_loss_fails_before_anything_is_fitted(make):
+    calls = []
+
+    class Never(GaussianNB):
+        def fit(self, X, y):
+            calls.append(len(X))
+            return super().fit(X, y)
+
+    loss = Counted()
+    with pytest.raises(ValueError, match="loss Counted must return one value per observation"):
+        make(loss=loss, classifier=Never()).fit(X)
+    assert not calls
+    assert loss.calls == 0
+
+
+def test_a_loss_is_tried_on_all_the_labels_there_are():
+    # It could not be asked about two clusters, or about certainty.
+    costs = 1.0 - np.eye(3)
+
+    def cost(y, proba):
+        assert set(y) == {0, 1, 2}
+        assert (proba.sum(axis=1) > 0.99).all()
+        return (proba @ costs)[np.arange(len(y)), y]
+
+    expected = mp(reference=np.where(LABELS == 2, -1, LABELS)).fit(X)
+    two = mp(reference=np.where(LABELS == 2, -1, LABELS), loss=lambda y, p: 1 - p[np.arange(len(y)), y]).fit(X)
+    np.testing.assert_allclose(two.feature_importances_, expected.feature_importances_, rtol=1e-12, atol=1e-15)
+    assert np.isfinite(mp(loss=cost).fit(X).feature_importances_).all()
 
 
 def test_features_without_eligible_minipatches_are_named():

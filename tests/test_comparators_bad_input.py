@@ -1,6 +1,7 @@
 """What the comparators say when something is wrong: one table, an error and its message for each case."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 
 from clusterwhy.comparators import (
+    IMPACC,
+    MPACC,
+    MPCC,
+    NEON,
     FuzzyCMeans,
     FuzzyCMeansSHAP,
     PermutationImportance,
@@ -197,6 +202,22 @@ def test_a_failed_refit_leaves_the_earlier_fit(make):
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
+@pytest.mark.parametrize("make", [*ALL, IMPACC, MPACC, MPCC, NEON])
+def test_constant_data_are_warned_of_once(make):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make(random_state=0).fit(np.ones((N, M)))
+    assert [str(warning.message)[:31] for warning in caught] == ["all observations are the same: "]
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_a_selection_of_more_features_than_there_are_is_warned_of(make):
+    with pytest.warns(UserWarning, match="n_features_to_select=9 is more than the 4 features of the data") as caught:
+        assert make(n_features_to_select=9, reference=LABELS, random_state=0).fit(X).get_support().all()
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("make", ALL)
 def test_strings_and_one_cluster(make):
     names = np.array(["a", "b", "c"])[LABELS]
@@ -222,3 +243,11 @@ def test_strings_and_one_cluster(make):
 def test_fuzzy_c_means(model, error, message):
     with pytest.raises(error, match=message):
         model.fit(X)
+
+
+@pytest.mark.parametrize("make", [*ALL, IMPACC, MPACC, MPCC, NEON])
+def test_the_order_of_the_data_in_memory_does_not_matter(make):
+    params = {"reference": LABELS} if make in ALL else {}
+    expected = make(random_state=0, **params).fit(X).feature_importances_
+    for data in (np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2]):
+        np.testing.assert_array_equal(make(random_state=0, **params).fit(data).feature_importances_, expected)

@@ -11,7 +11,7 @@ from scipy.stats import f_oneway
 from sklearn.base import clone
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.decomposition import PCA
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 import clusterwhy as cw
@@ -172,7 +172,7 @@ def test_the_partitions_show_everything():
 def test_minipatches_can_be_asked_for():
     X, _ = mixture()
     uniform = MPCC(max_iter=60, random_state=3).fit(X)
-    assert uniform.patches_ == cw.minipatches(*X.shape, uniform.n_iter_, 0.25, 0.1, seed=3)
+    assert uniform.patches_ == cw.minipatches(*X.shape, uniform.n_iter_, 0.25, 5, seed=3)
     adaptive = pickle.loads(pickle.dumps(IMPACC(max_iter=20, random_state=3).fit(X))).patches_
     rows, columns = zip(*adaptive, strict=True)
     assert len(rows) == len(adaptive)
@@ -230,6 +230,25 @@ def test_constants_gain_no_support_and_the_unseen_have_no_score():
     assert np.array_equal(np.diag(model.consensus_) == 1, np.isin(np.arange(90), seen))
 
 
+@pytest.mark.parametrize(("m", "wanted"), [(2, 1), (4, 2), (9, 5), (10, 5), (50, 5), (51, 6), (200, 20)])
+def test_minipatches_have_a_tenth_of_the_features_but_not_too_few(m, wanted):
+    X = np.random.default_rng(0).normal(size=(30, m))
+    assert MPACC(max_iter=2, max_samples=20, random_state=0).fit(X).patches_.columns().shape[1] == wanted
+
+
+@pytest.mark.parametrize(("m", "k"), [(6, 2), (10, 3), (15, 3), (20, 4)])
+def test_few_features_are_told_apart(m, k):
+    found = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(150, m))
+        X[:, :k] += (2 * rng.normal(size=(3, k)))[np.arange(150) % 3]
+        scores = IMPACC(n_clusters=3, random_state=seed).fit(X).feature_importances_
+        found.append(roc_auc_score(np.arange(m) < k, scores))
+    # Of a tenth of them, one or two, it is 0.5 to 0.7.
+    assert np.mean(found) > 0.75
+
+
 def test_draws_larger_than_the_high_set_and_the_others():
     X, _ = mixture(20, 6)
     for max_samples in (3, 0.9, 1.0):
@@ -283,7 +302,11 @@ REFUSED = [
     ({"n_clusters": 2.0}, TypeError, "n_clusters must be an integer"),
     ({"n_clusters": 21}, ValueError, "n_clusters=21 is more than there are observations, n_samples=20"),
     ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),
-    ({"max_iter": 65_536}, ValueError, "the number of minipatches is 65566, expected at most 65535"),
+    (
+        {"max_iter": 65_536, "max_features": 0.1},
+        ValueError,
+        "the number of minipatches is 65566, expected at most 65535",
+    ),
     ({"max_samples": 2}, ValueError, "fewer than 3 have no clusters to tell apart"),
     ({"max_samples": 0.1}, ValueError, "max_samples=0.1 of 20 observations makes minipatches of 2"),
     ({"max_samples": 21}, ValueError, "max_samples must be from 1 to the 20 observations"),

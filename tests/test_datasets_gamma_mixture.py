@@ -155,7 +155,7 @@ def test_a_fit_that_stops_early_says_so(two_gammas):
         ({"n_components": 6}, ValueError, "n_samples=5 must be at least n_components=6"),
         ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),
         ({"n_init": 0}, ValueError, "n_init must be at least 1"),
-        ({"tol": -1.0}, ValueError, "tol must be at least 0"),
+        ({"tol": -1.0}, ValueError, "tol must be finite and at least 0"),
     ],
 )
 def test_bad_parameters_are_refused(parameters, error, message):

@@ -435,6 +435,10 @@ def test_what_an_estimator_cannot_define_is_refused(models, ari):
             ValueError, match=f"{display.__name__} needs the votes of minipatches, which a fitted LOCOS"
         ):
             display.from_estimator(models["split"])
+    with pytest.raises(
+        ValueError, match=r"pass a LOCOMP or LOCORampart, or a consensus clustering \(IMPACC, MPACC, M"
+    ):
+        cw.ConsensusDisplay.from_estimator(models["split"])
     for display in (cw.ClusterImportanceDisplay, cw.SampleImportanceDisplay):
         with pytest.raises(ValueError, match=r"not defined for loss='ari'.*Use loss='hinge'"):
             display.from_estimator(ari)

@@ -143,3 +143,26 @@ def test_labels_that_have_nothing_to_do_with_the_data_are_said_to(n_clusters):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*by chance")
         model.set_params(reference=y).fit(X)
+
+
+@pytest.mark.parametrize("n_clusters", [2, 3, 5])
+@pytest.mark.parametrize("kind", [cw.LOCOMP, cw.LOCORampart, cw.LOCOSplit])
+def test_any_labels_of_noise_are_said_to_have_nothing_to_do_with_it(kind, n_clusters):
+    # Few features are cut alike in every part of the data, so that the consensus itself is predicted well.
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(400, 4)), rng.integers(0, n_clusters, 400)
+    sizes = {} if kind is cw.LOCOSplit else {"n_patches": 200, "max_features": 2, "n_features_to_select": 2}
+    model = kind(AgglomerativeClustering(n_clusters), reference=labels, random_state=0, **sizes)
+    with pytest.warns(
+        UserWarning, match="labels of left-out observations are predicted hardly better than"
+    ) as caught:
+        model.fit(X)
+    assert all(warning.filename == __file__ for warning in caught)
+    # Labels that are clusters, and of the same data, raise no such doubt.
+    X[np.arange(400), labels % 4] += 8
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*by chance")
+        model.fit(X)
+        model.set_params(reference="full").fit(X)
+    with pytest.warns(UserWarning, match="labels of left-out .*Check that the labels"):
+        model.set_params(reference=rng.permutation(labels)).fit(X)

@@ -86,13 +86,13 @@ def test_top_k_hits_is_the_mean_over_all_ways_to_break_ties(importances, data):
         ([1, 2], [0.0], None, "signal must hold integer indices"),
         ([1, 2], [True], None, "mask of 1 features, but importances has 2"),
         ([1, 2], [False, False], None, "mask is False throughout"),
-        ([1, 2], [0], 0, "k must be at least 1 and at most 2, got 0"),
-        ([1, 2], [0], 3, "k must be at least 1 and at most 2, got 3"),
+        ([1, 2], [0], 0, "k must be at least 1, got 0"),
+        ([1, 2], [0], 3, "k must be at most 2, got 3"),
         ([1, 2], [0], 1.0, "k must be an integer"),
     ],
 )
 def test_top_k_hits_refuses(importances, signal, k, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         top_k_hits(importances, signal, k)
 
 
@@ -136,7 +136,7 @@ def test_diversity_refuses():
         diversity([[1, 2]])
     with pytest.raises(ValueError, match=r"2 dimension\(s\)"):
         diversity([1, 2])
-    with pytest.raises(ValueError, match="top_k must be at least 1 and at most 2, got 3"):
+    with pytest.raises(ValueError, match="top_k must be at most 2, got 3"):
         diversity([[1, 2], [2, 1]], top_k=3)
 
 
@@ -277,8 +277,8 @@ def test_uniqueness_of_one_global_explanation_is_zero():
     [
         ({"X": np.ones((3, 2))}, "explains 4 observations, but X has 3"),
         ({"X": np.full((4, 2), nan)}, "X must be finite"),
-        ({"n_neighbors": 0}, "n_neighbors must be at least 1 and at most 3"),
-        ({"n_neighbors": 4}, "n_neighbors must be at least 1 and at most 3"),
+        ({"n_neighbors": 0}, "n_neighbors must be at least 1"),
+        ({"n_neighbors": 4}, "n_neighbors must be at most 3"),
         ({"reduction": "max"}, "reduction must be one of"),
         ({"sample_importances": [1, 2, 3, 4]}, r"2 dimension\(s\)"),
         ({"sample_importances": [[1]], "X": [[1]]}, "needs at least 2, got 1"),
@@ -363,7 +363,7 @@ def test_rank_stability_refuses():
         rank_stability([[1, 2]], top_k=1)
     with pytest.raises(ValueError, match=r"got lengths \[2, 3\]"):
         rank_stability([[1, 2], [1, 2, 3]], top_k=1)
-    with pytest.raises(ValueError, match="top_k must be at least 1 and at most 2, got 10"):
+    with pytest.raises(ValueError, match="top_k must be at most 2, got 10"):
         rank_stability([[1, 2], [2, 1]])
     with pytest.raises(ValueError, match=r"importances_list\[1\] must have 1 dimension"):
         rank_stability([[1, 2], [[2, 1]]], top_k=1)
@@ -407,7 +407,7 @@ def test_feature_generalizability_with_a_mask_for_each_observation():
         ({"importances": [0, -1, nan]}, "no feature is selected"),
         ({"labels": [0, 1]}, "X has 12 observations, but labels has 2"),
         ({"labels": [1] * 12}, "at least 2 different labels"),
-        ({"top_k": 4}, "top_k must be at least 1 and at most 3"),
+        ({"top_k": 4}, "top_k must be at most 3"),
         ({"cv": 1}, "cv must be at least 2"),
         ({"cv": 9}, "n_splits=9"),
     ],

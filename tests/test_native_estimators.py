@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering
@@ -13,6 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clusterwhy import _core, native
+from clusterwhy.comparators import FuzzyCMeans
+from clusterwhy.datasets import GammaMixture
 
 CLUSTERERS = [
     native.Ward(),
@@ -219,3 +222,24 @@ def test_ward_is_scikit_learns():
     ours, theirs = native.Ward(5).fit_predict(IRIS), AgglomerativeClustering(5).fit_predict(IRIS)
     pairs = set(zip(ours.tolist(), theirs.tolist(), strict=True))
     assert len(pairs) == 5
+
+
+FITS_TABLES = [
+    *(native.KMeans(2), native.Ward(), native.Linkage(), native.Spectral(2, affinity="rbf")),
+    *(native.DecisionTree(), native.RandomForest(3), native.KNeighbors(1), native.NearestCentroid()),
+    *(FuzzyCMeans(2), GammaMixture(2)),
+]
+
+
+@pytest.mark.parametrize("estimator", FITS_TABLES, ids=lambda estimator: type(estimator).__name__)
+def test_missing_values_and_dates_are_refused_with_advice_that_fits(estimator):
+    frame = pd.DataFrame(IRIS[:20], columns=list("abcd"))
+    y = [0, 1] * 10
+    missing = frame.mask(np.arange(80).reshape(20, 4) == 6)
+    with pytest.raises(
+        ValueError, match=r"NaN(?s:.*)fill them in, as sklearn.impute does, .* \(column 'c'\)$"
+    ) as error:
+        clone(estimator).fit(missing, y)
+    assert "HistGradientBoosting" not in str(error.value)
+    with pytest.raises(TypeError, match=r"got dates or times; .* \(column 'when'\)$"):
+        clone(estimator).fit(frame.assign(when=pd.date_range("2020", periods=20)), y)

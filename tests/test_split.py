@@ -1,6 +1,9 @@
 """LOCO-Split against the plain reference, on the splits that it drew."""
 
+import pickle
+
 import numpy as np
+import pandas as pd
 import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
@@ -47,6 +50,39 @@ def test_one_split(data, classifier, loss):
 def test_splits_with_noise(data, loss):
     fitted = check(data, density, "neighbours", loss=loss, n_repeats=2)
     assert any((density().fit_predict(data[c]) == -1).any() for _, c in fitted.splits_)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sets_and_pairs_are_left_out_of_the_classifiers(data, loss):
+    fitted = check(data, ward, "neighbours", loss=loss, n_repeats=2)
+    sets = [[1, 3], [0, 2, 4], [2]]
+    expected = reference.loco_split(
+        data,
+        fitted.splits_,
+        ward,
+        CLASSIFIERS["neighbours"],
+        codes_of(fitted, fitted.reference_labels_),
+        loss,
+        align=unambiguous,
+        sets=sets,
+    )[0]
+    np.testing.assert_allclose(fitted.group_importance(sets), expected, rtol=1e-9, atol=1e-9)
+    alone = fitted.feature_importances_
+    pairs = fitted.interaction_importance({"a pair": (3, 1)})
+    np.testing.assert_allclose(pairs, alone[1] + alone[3] - expected[0], rtol=1e-9, atol=1e-9)
+    assert fitted.group_importance({}).shape == fitted.interaction_importance([]).shape == (0,)
+
+
+def test_a_set_of_one_is_its_feature_and_sets_do_not_depend_on_each_other(data):
+    frame = pd.DataFrame(data, columns=list("abcde"))
+    fitted = cw.LOCOSplit(ward(), n_repeats=2, random_state=0).fit(frame)
+    np.testing.assert_array_equal(fitted.group_importance([[j] for j in "abcde"]), fitted.feature_importances_)
+    two = fitted.group_importance({"block": ["b", "a"], "other": [2, 3]})
+    np.testing.assert_array_equal(fitted.group_importance([[0, 1]]), two[:1])
+    again = pickle.loads(pickle.dumps(fitted)).set_params(n_jobs=2)
+    np.testing.assert_array_equal(again.group_importance([["c", "d"]]), two[1:])
+    with pytest.raises(ValueError, match="group 'all' is all 5 features: without them there is nothing to predict"):
+        fitted.group_importance({"all": list("abcde")})
 
 
 @pytest.mark.parametrize("options", [{"n_repeats": 3}, {"n_folds": 4}, {"n_folds": 3, "n_repeats": 2}])

@@ -26,4 +26,5 @@ class AtomicFit(BaseEstimator):
 
 
 def _is_fitted_name(name: str) -> bool:
-    return (name.endswith("_") and not name.startswith("__")) or name in ("_spreads", "_ensemble", "_codes", "_grown")
+    private = ("_spreads", "_ensemble", "_codes", "_grown", "_refits")
+    return (name.endswith("_") and not name.startswith("__")) or name in private

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from clusterwhy._inference import rank_features
 from clusterwhy._patches import Minipatches
 from clusterwhy._reference import reference_from_overlaps
 from clusterwhy._votes import MAX_CLASSES, Ensemble, VoteStore
+from clusterwhy._warnings import warn_user
 
 # Minipatches that n_patches="auto" looks at first, and how many times as many at each later look: so many looks that
 # few minipatches are spent in vain, so few that scoring and rebuilding references cost no more than a share.
@@ -68,7 +69,7 @@ class Grown:
     counts: NDArray[np.uint32]
     labels: NDArray[Any] | None
 
-    @property
+    @cached_property
     def consensus(self) -> NDArray[np.int32]:
         """What most of the minipatches that hold an observation call it."""
         return _core.majority(self.counts, self.reference)
@@ -342,9 +343,8 @@ def warn_imprecise(record: dict[str, NDArray[Any]], target: Target) -> None:
         cause = "no score is above 0, so that no error is small beside the largest"
     elif error <= allowed:
         cause = "other features than before have just joined them"
-    warnings.warn(
+    warn_user(
         f"the top {target.n_top} scores are not yet precise after {record['n_patches'][-1]} minipatches: {cause}. "
         "Raise max_patches (and max_seconds), or tol; warm_start=True goes on from here.",
         ConvergenceWarning,
-        stacklevel=5,
     )

@@ -15,6 +15,7 @@ from clusterwhy._anndata import write_scores
 from clusterwhy._atomic_fit import AtomicFit
 from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
 from clusterwhy._validation import check_proportion
+from clusterwhy._warnings import warn_user
 
 # Scores that not every method, and not every loss, can define.
 _OPTIONAL = (
@@ -376,6 +377,15 @@ def resolve_selection(wanted: Any, n_features: int) -> int:
     if not 0 < wanted <= 1:
         raise ValueError(f"n_features_to_select must be in (0, 1] when it is a fraction, got {wanted}")
     return max(1, int(wanted * n_features))
+
+
+def check_selection(wanted: Any, n_features: int) -> None:
+    """Refuse what is not a form of ``n_features_to_select``, and warn of more than there are features."""
+    if wanted is None:
+        return
+    resolve_selection(wanted, n_features)
+    if wanted > n_features:
+        warn_user(f"n_features_to_select={wanted} is more than the {n_features} features of the data: all are kept")
 
 
 def import_extra(module: str, extra: str, what: str) -> Any:

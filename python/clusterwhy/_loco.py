@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy._importances import ImportanceMixin
 
@@ -11,6 +15,43 @@ class LOCOMixin(ImportanceMixin):
     """Scores that are rises of a loss: about 0, or below, where a feature does not matter."""
 
     _null_is_zero: ClassVar[bool] = True
+
+    # ------------------------------------------------------------------ sets of features
+
+    def interaction_importance(self, pairs: Any) -> NDArray[np.float64]:
+        """Score pairs of features by iLOCO: ``D_j + D_k - D_jk`` (arXiv 2502.06661).
+
+        Positive where the two stand in for each other less than they help each other; 0 where they act on
+        their own. A pair is scored as ``group_importance``
+        scores a set.
+
+        Parameters
+        ----------
+        pairs : list of pairs, or dict of pairs
+            Each two feature names or positions.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,)
+        """
+        check_is_fitted(self)
+        labels, members = self._feature_sets(pairs, "pairs")
+        for label, pair in zip(labels, members, strict=True):
+            if len(pair) != 2:
+                raise ValueError(f"pair {label!r} must name two different features, got {len(pair)}")
+        if not members:
+            return np.empty(0)
+        singles = np.unique(np.concatenate(members))
+        alone = self._score_sets(self._names()[singles].tolist(), [np.array([j]) for j in singles], "feature")
+        together = self._score_sets(labels, members, "pair")
+        at = {j: score for j, score in zip(singles.tolist(), alone, strict=True)}
+        return np.array([at[j] + at[k] for j, k in (pair.tolist() for pair in members)]) - together
+
+    def _score_sets(self, labels: list[Any], members: list[NDArray[np.int64]], kind: str) -> NDArray[np.float64]:
+        """Score sets of positions; a message calls them a `kind`, and by their labels."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ what is not defined
 
     def _why_undefined(self, name: str) -> str:
         if name == "sample_importances_" and self._has("cluster_importances_"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 import os
-import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +14,21 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from clusterwhy._chance import warn_chance
 from clusterwhy._checkpoint import Checkpoint, read_identity
 from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
 from clusterwhy._ensemble import SklearnEngine
 from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._growth import Convergence, Engine, GrowingEnsemble, Grown, Target, grow_until
 from clusterwhy._identity import Identity, describe, describe_data, describe_estimator, refuse_differences, versions
-from clusterwhy._importances import resolve_selection
+from clusterwhy._importances import check_selection, resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data
-from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise
+from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise, try_loss
 from clusterwhy._validation import (
     check_count,
     check_data,
@@ -41,13 +41,12 @@ from clusterwhy._validation import (
     encode_reference,
     n_threads,
     seed_from_random_state,
-    warn_one_cluster,
+    warn_nothing_to_explain,
 )
+from clusterwhy._warnings import warn_user
 
 # A set of features is only scored when at least so many minipatches hold none of it.
 MIN_ELIGIBLE = 5
-# Below this agreement, beyond chance, of predictions and consensus a fit warns that there is nothing to explain.
-MIN_KAPPA = 0.1
 # Below this agreement of consensus and reference a fit warns that it explains something else.
 MIN_AGREEMENT = 0.8
 # Features whose scores n_patches="auto" makes precise, where n_features_to_select does not say.
@@ -96,8 +95,7 @@ class Settings:
 
 
 def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any]) -> None:
-    """Warn of a single cluster, and when the minipatches do not find the clusters that they were aligned to."""
-    warn_one_cluster(classes, stacklevel=5)
+    """Warn when the minipatches do not find the clusters that they were aligned to."""
     lost = classes[~np.isin(np.arange(len(classes)), consensus)]
     known = reference >= 0
     share = (consensus == reference)[known].mean()
@@ -109,13 +107,11 @@ def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], cl
         parts.append(f"no observation keeps the label {shown} in the consensus, so that its scores are NaN")
     if share < MIN_AGREEMENT:
         parts.append(f"the consensus agrees with the reference for {100 * share:.0f}% of the observations only")
-    warnings.warn(
+    warn_user(
         f"the clusters of the minipatches are not quite those of the reference: {'; '.join(parts)}. The scores "
         "explain the consensus (labels_). Check that the clusterer's parameters suit minipatches (distances shrink "
         "with the number of features, so eps, bandwidths and thresholds must too), or use larger ones (max_samples, "
-        "max_features).",
-        UserWarning,
-        stacklevel=5,
+        "max_features)."
     )
 
 
@@ -195,7 +191,13 @@ class MinipatchMixin(LOCOMixin):
         self.label_stability_ = grown.stability
         self._ensemble = grown.ensemble
         self._codes = consensus
-        warn_clusters(consensus, grown.reference, grown.classes)
+
+    def _warn_of_clusters(self, X: Any, grown: Grown) -> None:
+        """Warn, once, when there is little or nothing to explain."""
+        if not warn_nothing_to_explain(X, grown.classes):
+            warn_clusters(grown.consensus, grown.reference, grown.classes)
+            advice = ", and try larger minipatches (max_samples, max_features)"
+            warn_chance(self.loo_proba_, grown.consensus, grown.reference, advice)
 
     # ------------------------------------------------------------------ sets of features
 
@@ -226,43 +228,23 @@ class MinipatchMixin(LOCOMixin):
         """
         check_is_fitted(self)
         labels, members = self._feature_sets(groups, "groups")
-        scores, counts = self._score_sets(labels, members, "group")
-        return (scores, counts) if return_counts else scores
+        scores = self._score_sets(labels, members, "group")
+        return (scores, self._absences(labels, members, "group")[1]) if return_counts else scores
 
-    def interaction_importance(self, pairs: Any) -> NDArray[np.float64]:
-        """Score pairs of features by iLOCO: ``D_j + D_k - D_jk`` (arXiv 2502.06661).
-
-        Positive where the two stand in for each other less than they help each other; 0 where they act on
-        their own. Nothing is fitted again.
-
-        Parameters
-        ----------
-        pairs : list of pairs, or dict of pairs
-            Each two feature names or positions.
-
-        Returns
-        -------
-        ndarray of shape (n_pairs,)
-        """
-        check_is_fitted(self)
-        labels, members = self._feature_sets(pairs, "pairs")
-        for label, pair in zip(labels, members, strict=True):
-            if len(pair) != 2:
-                raise ValueError(f"pair {label!r} must name two different features, got {len(pair)}")
+    def _score_sets(self, labels: list[Any], members: list[NDArray[np.int64]], kind: str) -> NDArray[np.float64]:
         if not members:
             return np.empty(0)
-        singles = np.unique(np.concatenate(members))
-        alone, _ = self._score_sets(self._names()[singles].tolist(), [np.array([j]) for j in singles], "feature")
-        together, _ = self._score_sets(labels, members, "pair")
-        at = {j: score for j, score in zip(singles.tolist(), alone, strict=True)}
-        return np.array([at[j] + at[k] for j, k in (pair.tolist() for pair in members)]) - together
+        touched, _ = self._absences(labels, members, kind)
+        threads, loss = n_threads(self.n_jobs), check_loss(self.loss)
+        ensemble = prepare(self._ensemble.with_sets(pack_bits(touched), len(members)), loss)
+        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
+        return np.asarray(found.mean[-1])
 
-    def _score_sets(
+    def _absences(
         self, labels: list[Any], members: list[NDArray[np.int64]], kind: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which minipatches hold any of each set (B, len(members)), and how many hold none and vote."""
         ensemble = self._ensemble
-        if not members:
-            return np.empty(0), np.empty(0, dtype=np.int64)
         active = self.patches_.features
         held = unpack_bits(ensemble.holds, ensemble.n_features)
         touched = np.empty((ensemble.n_patches, len(members)), dtype=bool)
@@ -285,11 +267,7 @@ class MinipatchMixin(LOCOMixin):
                     f"{len(ensemble.voters)} minipatches, too few to score it (at least {MIN_ELIGIBLE} are "
                     "needed): use more minipatches, smaller ones (max_features) or smaller sets"
                 )
-        threads = n_threads(self.n_jobs)
-        loss = check_loss(self.loss)
-        ensemble = prepare(ensemble.with_sets(pack_bits(touched), len(members)), loss)
-        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
-        return found.mean[-1], counts
+        return touched, counts
 
 
 class LOCOMP(MinipatchMixin):
@@ -331,7 +309,8 @@ class LOCOMP(MinipatchMixin):
         What is compared with and without a feature. ``"zero_one"`` and ``"ari"`` count one whole vote per
         minipatch. ``"ari"`` is one figure for the whole set: no scores of clusters or observations, no
         standard errors. A callable ``loss(y, proba)`` gets codes (n,) and probabilities (n, K), whose column
-        ``k`` is ``classes_[k]``, and returns one value per observation, or one number for the whole set.
+        ``k`` is ``classes_[k]``, and returns one value per observation, or one number for the whole set. A copy
+        of it is tried on the reference labels before any minipatch is fitted, unless these are built from overlaps.
     reference : {"full", "overlap"} or array-like of shape (N,), default="full"
         The labels that minipatches are aligned to: those of `clusterer` on all the data; built from the
         minipatches' overlaps alone, where clustering all the data costs too much; or labels to explain
@@ -520,6 +499,7 @@ class LOCOMP(MinipatchMixin):
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_samples, n_features = X.shape
+        check_selection(self.n_features_to_select, n_features)
         n_top = min(TOP, max(1, n_features // 2))
         if self.n_features_to_select is not None:
             n_top = resolve_selection(self.n_features_to_select, n_features)
@@ -544,6 +524,8 @@ class LOCOMP(MinipatchMixin):
                 reference = before.reference, before.classes
             else:
                 reference = cluster_all(X, settings, design.seed, checkpoint)
+        if reference is not None:
+            try_loss(settings.loss, reference[0], len(reference[1]))
         ensemble = GrowingEnsemble(
             engine, design, reference, identity, threads=settings.threads, checkpoint=checkpoint, before=before
         )
@@ -556,7 +538,7 @@ class LOCOMP(MinipatchMixin):
         self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)
-        warn_chance(self)
+        self._warn_of_clusters(X, grown)
 
 
 def cluster_all(
@@ -615,33 +597,6 @@ def check_something_left_out(patches: Minipatches) -> None:
         )
 
 
-def warn_chance(estimator: MinipatchMixin) -> None:
-    """Warn when left-out observations are predicted hardly better than by chance.
-
-    Labels are aligned to a reference of the same observations, and the consensus is drawn towards it whatever the
-    data: with many clusters it agrees with any labels at all. Predictions of what was left out do not.
-    """
-    proba, codes = estimator.loo_proba_, estimator._codes
-    known = (codes >= 0) & ~np.isnan(proba[:, 0])
-    if proba.shape[1] < 2 or not known.any():
-        return
-    predicted, actual = proba[known].argmax(axis=1), codes[known]
-    right = (predicted == actual).mean()
-    of_each = (np.bincount(labels, minlength=proba.shape[1]) / len(actual) for labels in (predicted, actual))
-    chance = float(np.dot(*of_each))
-    # Cohen's kappa, with the error of a share of so many observations.
-    margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / len(actual))
-    if right - chance < margin:
-        warnings.warn(
-            "the labels of left-out observations are predicted hardly better than by chance "
-            f"({100 * right:.0f}% right, {100 * chance:.0f}% by chance): the clusters do not generalise, so that the "
-            "scores explain little. Check that the labels are clusters of these data, and try larger minipatches "
-            "(max_samples, max_features).",
-            UserWarning,
-            stacklevel=5,
-        )
-
-
 def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -> None:
     """Warn of (active) features and observations that no minipatch scores; say how many would be enough."""
     patches = estimator.patches_
@@ -660,9 +615,7 @@ def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -
         parts.append(f"no minipatch without them can score the features {shown}{more}: their scores are NaN")
     if without_vote:
         parts.append(f"{without_vote} observations are left out by no minipatch and are not scored")
-    warnings.warn(
+    warn_user(
         f"{'; '.join(parts)}. About {enough} minipatches (n_patches) of this size reach every feature and "
-        f"observation; {len(patches)} were used.",
-        UserWarning,
-        stacklevel=4,
+        f"observation; {len(patches)} were used."
     )

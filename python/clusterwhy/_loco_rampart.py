@@ -16,16 +16,16 @@ from clusterwhy._fitting import ROUND_STREAM
 from clusterwhy._functions import align_labels
 from clusterwhy._growth import Convergence, GrowingEnsemble, Grown, Target, grow_until
 from clusterwhy._identity import Identity, describe
-from clusterwhy._importances import resolve_selection
+from clusterwhy._importances import check_selection, resolve_selection
 from clusterwhy._inference import rank_features
-from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_chance, warn_missing_votes
+from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_missing_votes
 from clusterwhy._patches import Minipatches
-from clusterwhy._scores import Loss
+from clusterwhy._scores import Loss, try_loss
 from clusterwhy._validation import (
     MAX_COUNT,
     check_data,
-    check_nonnegative,
     check_patch_size,
+    check_positive,
     encode_reference,
 )
 
@@ -52,7 +52,8 @@ class LOCORampart(MinipatchMixin):
     clusterer, classifier : estimator, default=None
         As in :class:`LOCOMP`.
     n_features_to_select : int or float, default=10
-        k, the number (or fraction) of features that the halving stops at.
+        k, the number (or fraction) of features that the halving stops at. Of no more features than that there is
+        one round, which scores all.
     n_patches : int or "auto", default=1000
         Minipatches in the first round; ``"auto"`` grows every round until its top k scores are precise.
     patch_growth : float, default=1.0
@@ -176,12 +177,11 @@ class LOCORampart(MinipatchMixin):
         n_features = X.shape[1]
         if self.n_features_to_select is None:
             raise TypeError("n_features_to_select must be an integer or a fraction, got None")
+        check_selection(self.n_features_to_select, n_features)
         k = resolve_selection(self.n_features_to_select, n_features)
         seed = self._settle_seed()
         target = self._check_target(k)
-        growth = check_nonnegative(self.patch_growth, "patch_growth")
-        if growth == 0:
-            raise ValueError("patch_growth must be above 0, got 0")
+        growth = check_positive(self.patch_growth, "patch_growth")
         if target.n_patches is None and growth != 1:
             raise ValueError(
                 f"patch_growth must be 1 when n_patches='auto' finds each round's number, got {growth:g}"
@@ -205,6 +205,8 @@ class LOCORampart(MinipatchMixin):
             reference = given
             if reference is None:
                 reference = self._round_reference(X, active, settings, seed, found, part)
+            if turn == 0 and reference is not None:
+                try_loss(settings.loss, reference[0], len(reference[1]))
             ensemble = GrowingEnsemble(engine, design, reference, {}, threads=settings.threads, checkpoint=part)
             convergence = Convergence()
             found, scores = grow_until(ensemble, round_target(target, growth, turn), settings.score, convergence)
@@ -228,7 +230,7 @@ class LOCORampart(MinipatchMixin):
                 break
             active = np.sort(active[order[: max(k, len(active) // 2)]])
         self.__dict__.update(table)
-        warn_chance(self)
+        self._warn_of_clusters(X, found)
 
     def _run_identity(self, X: Any, settings: Settings, seed: int) -> Identity:
         """Describe all that the rounds depend on: which features a round has is for the earlier ones to say."""

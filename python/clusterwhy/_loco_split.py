@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import KFold
 from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
-from clusterwhy import _core
+from clusterwhy import _core, native
+from clusterwhy._chance import warn_chance
 from clusterwhy._fitting import (
     SPLIT_STREAM,
     check_classifier,
@@ -24,13 +25,21 @@ from clusterwhy._fitting import (
     take,
     train,
 )
-from clusterwhy._importances import resolve_selection
+from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse
 from clusterwhy._parallel import data_on_workers, run_blocks
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
-from clusterwhy._scores import Loss, call_loss, check_loss, check_same_form, standard_errors, uses_hard_votes
+from clusterwhy._scores import (
+    Loss,
+    call_loss,
+    check_loss,
+    check_same_form,
+    standard_errors,
+    try_loss,
+    uses_hard_votes,
+)
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
@@ -41,12 +50,12 @@ from clusterwhy._validation import (
     encode_reference,
     n_threads,
     seed_from_random_state,
-    warn_one_cluster,
+    warn_nothing_to_explain,
 )
 from clusterwhy._votes import LeaveOneOut
 
-# Features whose classifiers are one task.
-FEATURES = 8
+# Sets of features whose classifiers are one task.
+SETS = 8
 
 
 @dataclass(frozen=True)
@@ -82,11 +91,11 @@ def predict_without(
     X: Any,
     classifier: Any,
     labelled: Labelled,
-    left_out: list[int | None],
+    left_out: list[NDArray[np.int64]],
     n_classes: int,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Train without each of the features named (None: with all) and predict the calibration part.
+    """Train without each of the sets of features (none of them: with all) and predict the calibration part.
 
     Returns probabilities of shape (len(left_out), n, K).
     """
@@ -98,18 +107,74 @@ def predict_without(
         out[:, :, y[0]] = 1
         return out
     with single_threaded_libraries():
-        for proba, j in zip(out, left_out, strict=True):
-            columns = np.delete(np.arange(n_features), [] if j is None else j)
-            what = f"split {split.index} " + ("with all features" if j is None else f"without feature {j}")
-            # Streams of different splits and features never meet: the first 2^16 are the clusterers'.
-            stream = SPLIT_STREAM + 2**16 + split.index * (n_features + 1) + (0 if j is None else j + 1)
-            fitted, classes = train(fresh(classifier, seed, stream), take(X, split.train[known], columns), y, what)
+        for proba, absent in zip(out, left_out, strict=True):
+            columns = np.delete(np.arange(n_features), absent)
+            what = f"split {split.index} {describe_left_out(absent)}"
+            # Streams of different splits and features never meet: the first 2^16 are the clusterers'. That of a set
+            # is its first feature's, so that a set of one scores what the feature does.
+            stream = (
+                SPLIT_STREAM + 2**16 + split.index * (n_features + 1) + (int(absent[0]) + 1 if absent.size else 0)
+            )
+            part = take(X, split.train[known], columns)
+            fitted, classes = train(fresh(classifier, seed, stream), part, y, what)
             votes = predict_in_parts(fitted, classes, X, split.calibration, columns, n_classes, what)
             if votes.ndim == 1:
                 proba[np.arange(len(votes)), votes] = 1
             else:
                 proba[:] = votes
     return out
+
+
+def describe_left_out(absent: NDArray[np.int64]) -> str:
+    """Say which features there are, for a message."""
+    if absent.size == 0:
+        return "with all features"
+    return f"without feature{'s' if absent.size > 1 else ''} {', '.join(map(str, absent[:5]))}"
+
+
+@dataclass(frozen=True)
+class Refits:
+    """All that is needed to leave out any set of features: it is trained without them on each split.
+
+    Attributes
+    ----------
+    X : {ndarray, CSR matrix} of shape (N, M)
+        The data, not a copy of them.
+    classifier : estimator
+    judges : list of Judge
+        One for each split.
+    n_classes, seed : int
+    """
+
+    X: Any
+    classifier: Any
+    judges: list[Judge]
+    n_classes: int
+    seed: int
+
+    def rises(self, sets: list[NDArray[np.int64]], n_jobs: int | None, verbose: int) -> list[NDArray[np.float64]]:
+        """Return for each split the rises of the loss (n, len(sets)), or (len(sets),) for a loss of the whole set."""
+        plan = [
+            (at, slice(start, start + SETS)) for at in range(len(self.judges)) for start in range(0, len(sets), SETS)
+        ]
+        results = run_blocks(
+            predict_without,
+            [
+                (self.X, self.classifier, self.judges[at].labelled, sets[part], self.n_classes, self.seed)
+                for at, part in plan
+            ],
+            [len(sets[part]) for _, part in plan],
+            n_jobs=n_jobs,
+            verbose=verbose,
+            description="leave out",
+            unit="feature",
+        )
+        out = [np.full((*np.shape(judge.base), len(sets)), np.nan) for judge in self.judges]
+        for (at, part), without in zip(plan, results, strict=True):
+            judge = self.judges[at]
+            for column, proba in enumerate(without, start=part.start):
+                out[at][..., column] = judge.loss_of(proba) - judge.base
+        return out
 
 
 class LOCOSplit(LOCOMixin):
@@ -124,8 +189,8 @@ class LOCOSplit(LOCOMixin):
     clusterer : estimator, default=None
         As in :class:`LOCOMP`.
     classifier : estimator, default=None
-        Soft where it has ``predict_proba``, hard else. None is a
-        :class:`~sklearn.ensemble.RandomForestClassifier`.
+        Soft where it has ``predict_proba``, hard else. None is a random forest of 100 trees,
+        :class:`clusterwhy.native.RandomForest`.
     calibration_size : float or int, default=0.5
         The calibration part: a float is a fraction (rounded up), an int a count. Not used with `n_folds`.
     n_repeats : int, default=1
@@ -175,7 +240,8 @@ class LOCOSplit(LOCOMixin):
 
     Notes
     -----
-    Costs two clusterings and M + 1 classifiers a split.
+    Costs two clusterings and M + 1 classifiers a split. The data stay with the estimator, though not a copy of them,
+    so that sets of features can be scored later: a pickle holds them.
 
     References
     ----------
@@ -250,13 +316,12 @@ class LOCOSplit(LOCOMixin):
     def _fit(self, X: Any, workers: ExitStack) -> None:
         check_reference(self.reference)
         clusterer = check_clusterer(default_clusterer(self.reference) if self.clusterer is None else self.clusterer)
-        classifier = check_classifier(RandomForestClassifier() if self.classifier is None else self.classifier)
+        classifier = check_classifier(native.RandomForest() if self.classifier is None else self.classifier)
         loss = check_loss(self.loss)
         threads, verbose = n_threads(self.n_jobs), check_verbose(self.verbose)
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=4)
         n_samples, n_features = X.shape
-        if self.n_features_to_select is not None:
-            resolve_selection(self.n_features_to_select, n_features)
+        check_selection(self.n_features_to_select, n_features)
         seed = seed_from_random_state(self.random_state)
         splits = self._draw_splits(n_samples, seed)
         workers.enter_context(data_on_workers(X))
@@ -273,8 +338,9 @@ class LOCOSplit(LOCOMixin):
             )
         )
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
-        warn_one_cluster(classes, stacklevel=3)
+        nothing = warn_nothing_to_explain(X, classes)
         k = len(classes)
+        try_loss(loss, codes[splits[0].calibration], k)
         labelled = [
             Labelled(split, align(part[0], codes[split.train]), part[1])
             for split, part in zip(splits, parts, strict=True)
@@ -287,35 +353,21 @@ class LOCOSplit(LOCOMixin):
                 )
         bases = run_blocks(
             predict_without,
-            [(X, classifier, one, [None], k, seed) for one in labelled],
+            [(X, classifier, one, [np.empty(0, dtype=np.int64)], k, seed) for one in labelled],
             [1] * len(labelled),
             description="classify",
             unit="split",
             **progress,
         )
-        judges = [Judge(one, base[0], k, loss) for one, base in zip(labelled, bases, strict=True)]
-        plan = [
-            (judge, list(range(start, min(start + FEATURES, n_features))))
-            for judge in judges
-            for start in range(0, n_features, FEATURES)
-        ]
-        results = run_blocks(
-            predict_without,
-            [(X, classifier, judge.labelled, features, k, seed) for judge, features in plan],
-            [len(features) for _, features in plan],
-            description="leave out",
-            unit="feature",
-            **progress,
-        )
-        for judge in judges:
-            judge.rises = np.full((*np.shape(judge.base), n_features), np.nan)
-        for (judge, features), without in zip(plan, results, strict=True):
-            for j, proba in zip(features, without, strict=True):
-                judge.rises[..., j] = judge.loss_of(proba) - judge.base
+        judges = [Judge(one, base[0], loss) for one, base in zip(labelled, bases, strict=True)]
+        self._refits = Refits(X, classifier, judges, k, seed)
+        rises = self._refits.rises([np.array([j]) for j in range(n_features)], self.n_jobs, verbose)
         self.splits_ = [(split.train, split.calibration) for split in splits]
         self.classes_ = classes
         self.reference_labels_ = decode_labels(codes, classes)
-        self._collect(judges, codes, n_samples, n_features, threads)
+        consensus = self._collect(judges, rises, codes, n_samples, threads)
+        if not nothing:
+            warn_chance(self.loo_proba_, consensus, codes)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
         repeats = check_count(self.n_repeats, "n_repeats")
@@ -359,9 +411,15 @@ class LOCOSplit(LOCOMixin):
         )
 
     def _collect(
-        self, judges: list[Judge], codes: NDArray[np.int32], n_samples: int, n_features: int, threads: int
-    ) -> None:
-        k = len(self.classes_)
+        self,
+        judges: list[Judge],
+        rises: list[NDArray[np.float64]],
+        codes: NDArray[np.int32],
+        n_samples: int,
+        threads: int,
+    ) -> NDArray[np.int32]:
+        """Set what the splits come to, and return the consensus."""
+        k, n_features = len(self.classes_), rises[0].shape[-1]
         totals, counts = np.zeros((n_samples, k)), np.zeros(n_samples)
         votes = np.zeros((n_samples, k), dtype=np.int64)
         for judge in judges:
@@ -376,32 +434,69 @@ class LOCOSplit(LOCOMixin):
         self.labels_ = decode_labels(consensus, self.classes_)
         with np.errstate(invalid="ignore"):
             self.loo_proba_ = totals / counts[:, None]
-        scores = np.array([judge.feature_scores() for judge in judges])
-        self.feature_importances_ = scores.mean(axis=0)
+        scores = np.array([judge.mean(rise) for judge, rise in zip(judges, rises, strict=True)])
+        self.feature_importances_ = sum(scores) / len(scores)
         self.loo_error_ = float(np.mean([np.nanmean(judge.base) for judge in judges]))
         self.monte_carlo_errors_ = (
             scores.std(axis=0, ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else np.full(n_features, np.nan)
         )
         self.ranking_ = rank_features(self.feature_importances_)
         if judges[0].whole_set:
-            return
-        rises, seen = np.zeros((n_samples, n_features)), np.zeros(n_samples)
+            return consensus
+        samples, seen = np.zeros((n_samples, n_features)), np.zeros(n_samples)
         by_cluster, present = np.zeros((k, n_features)), np.zeros((k, 1))
-        for judge in judges:
+        for judge, rise in zip(judges, rises, strict=True):
             known = judge.z >= 0
             rows = judge.labelled.split.calibration[known]
-            rises[rows] += judge.rises[known]
+            samples[rows] += rise[known]
             seen[rows] += 1
             for cluster_code in np.unique(judge.z[known]):
-                by_cluster[cluster_code] += judge.rises[judge.z == cluster_code].mean(axis=0)
+                by_cluster[cluster_code] += rise[judge.z == cluster_code].mean(axis=0)
                 present[cluster_code] += 1
         with np.errstate(invalid="ignore"):
-            self.sample_importances_ = rises / seen[:, None]
+            self.sample_importances_ = samples / seen[:, None]
             self.cluster_importances_ = by_cluster / present
         found = standard_errors(self.sample_importances_, consensus, k, None, 0.0, 0.0, threads)
         self.standard_errors_ = found["error"][-1]
         self.cluster_standard_errors_ = found["error"][:-1]
         self._spreads = found["spread"]
+        return consensus
+
+    # ------------------------------------------------------------------ sets of features
+
+    def group_importance(self, groups: Any) -> NDArray[np.float64]:
+        """Score sets of features: what is lost when none of a set is available.
+
+        A classifier is trained without the set on every split that was fitted, which costs as much as a feature
+        does. The data must still be as they were fitted: the estimator keeps them, not a copy.
+
+        Parameters
+        ----------
+        groups : list of lists, or dict of lists
+            Each a set of feature names or positions, and not all of the features.
+
+        Returns
+        -------
+        ndarray of shape (n_groups,)
+            In the order of `groups`, on the scale of ``feature_importances_``.
+        """
+        check_is_fitted(self)
+        labels, members = self._feature_sets(groups, "groups")
+        return self._score_sets(labels, members, "group")
+
+    def _score_sets(self, labels: list[Any], members: list[NDArray[np.int64]], kind: str) -> NDArray[np.float64]:
+        if not members:
+            return np.empty(0)
+        for label, positions in zip(labels, members, strict=True):
+            if len(positions) == self.n_features_in_:
+                raise ValueError(
+                    f"{kind} {label!r} is all {len(positions)} features: without them there is nothing to predict "
+                    "from"
+                )
+        with data_on_workers(self._refits.X):
+            rises = self._refits.rises(members, self.n_jobs, check_verbose(self.verbose))
+        scores = [judge.mean(rise) for judge, rise in zip(self._refits.judges, rises, strict=True)]
+        return np.asarray(sum(scores) / len(scores))
 
 
 class Judge:
@@ -411,7 +506,6 @@ class Judge:
         self,
         labelled: Labelled,
         proba: NDArray[np.float64],
-        n_classes: int,
         loss: Loss,
     ) -> None:
         self.labelled, self.proba, self.loss = labelled, proba, loss
@@ -425,7 +519,6 @@ class Judge:
         self.first: NDArray[Any] | None = None
         self.base = self.loss_of(proba)
         self.whole_set = self.base.ndim == 0
-        self.rises: NDArray[np.float64] = np.empty(0)
 
     def loss_of(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the loss of each calibration observation (NaN for noise), or of the whole set."""
@@ -447,11 +540,12 @@ class Judge:
         votes = LeaveOneOut(np.ascontiguousarray(proba), np.ones(len(proba), dtype=np.uint32))
         return _core.losses(votes, self.z, [str(self.loss)])[:, 0]
 
-    def feature_scores(self) -> NDArray[np.float64]:
-        """Return the mean rise for each feature (M,)."""
+    def mean(self, rises: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average the rises of the loss (n, S) over the observations; one of the whole set (S,) is its own mean."""
         if self.whole_set:
-            return self.rises
-        return np.asarray(self.rises[self.known].mean(axis=0))
+            return rises
+        # One at a time: the order of additions, and so the bits, would depend on how many sets there are.
+        return np.array([rise.mean() for rise in rises[self.known].T])
 
 
 def align(labels: NDArray[np.int64], reference: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -175,6 +176,24 @@ def _callable_scores(
                 same = both.sum() == scored.sum()
                 features[j] = value - (first if same else call_loss(loss, y[both], proba[both]))
     return RawScores(float(first), None, features) if whole else RawScores(base, samples, None)
+
+
+def try_loss(loss: Loss, labels: NDArray[np.int32], n_classes: int) -> None:
+    """Call a user's loss once before anything is fitted, on labels (-1 for noise) and probabilities that favour them.
+
+    What is called is a copy, so that a loss with a state begins with that state when it is called in earnest; one
+    that cannot be copied is not tried.
+    """
+    if not callable(loss):
+        return
+    try:
+        trial = copy.deepcopy(loss)
+    except Exception:
+        return
+    y = labels[labels >= 0].astype(np.int64)
+    proba = np.full((len(y), n_classes), 0.5 / n_classes)
+    proba[np.arange(len(y)), y] += 0.5
+    call_loss(trial, y, proba)
 
 
 def check_same_form(first: NDArray[Any], later: NDArray[Any]) -> None:

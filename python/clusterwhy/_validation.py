@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 import os
-import warnings
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.utils import check_array
-from sklearn.utils.validation import validate_data
+
+from clusterwhy._tables import is_constant, read_table
+from clusterwhy._warnings import warn_user
 
 NOISE = -1
 
@@ -65,34 +66,37 @@ def check_patch_size(value: Any, total: int, name: str, unit: str) -> int:
     )
 
 
+def _real(value: Any, name: str) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
+    return float(value)
+
+
 def check_proportion(value: Any, name: str) -> float:
     """Return `value` as a float strictly between 0 and 1."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not 0 < float(value) < 1:
+    if not 0 < _real(value, name) < 1:
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
     return float(value)
 
 
 def check_nonnegative(value: Any, name: str) -> float:
     """Return `value` as a finite float of at least 0."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not 0 <= float(value) < math.inf:
+    if not 0 <= _real(value, name) < math.inf:
         raise ValueError(f"{name} must be finite and at least 0, got {value}")
     return float(value)
 
 
 def check_positive(value: Any, name: str) -> float:
     """Return `value` as a finite float above 0."""
-    if check_nonnegative(value, name) == 0:
-        raise ValueError(f"{name} must be above 0, got {value}")
+    if not 0 < _real(value, name) < math.inf:
+        raise ValueError(f"{name} must be above 0 and finite, got {value}")
     return float(value)
 
 
-def check_option(value: Any, name: str, options: tuple[str, ...]) -> str:
-    """Return `value` if it is one of the named options."""
-    if not isinstance(value, str) or value not in options:
+def check_option(value: Any, name: str, options: Sequence[str | None]) -> Any:
+    """Return `value` if it is one of the named options, of which None may be one."""
+    # An array would be compared with each.
+    if not (value is None or isinstance(value, str)) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
 
@@ -222,14 +226,24 @@ def encode_reference(
     return out, classes
 
 
-def warn_one_cluster(classes: NDArray[Any], stacklevel: int) -> None:
+def warn_nothing_to_explain(X: Any, classes: NDArray[Any]) -> bool:
+    """Warn when the data or the clusters have nothing to tell apart; return whether it was so."""
+    if is_constant(X):
+        warn_user(
+            "all observations are the same: no feature varies, so that there are no clusters, and the scores mean "
+            "nothing; check how the data were read, filtered and scaled"
+        )
+        return True
+    warn_one_cluster(classes)
+    return len(classes) == 1
+
+
+def warn_one_cluster(classes: NDArray[Any]) -> None:
     """Warn when there is nothing to tell apart."""
     if len(classes) == 1:
-        warnings.warn(
+        warn_user(
             f"there is only one cluster (label {classes[0].item()!r}): no feature can tell clusters apart, and the "
-            "scores mean nothing; ask the clusterer for 2 or more",
-            UserWarning,
-            stacklevel=stacklevel + 1,
+            "scores mean nothing; ask the clusterer for 2 or more"
         )
 
 
@@ -240,73 +254,15 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int, accept_
             f"X must be a table of numbers, got {type(X).__name__}: pass adata.to_df() (or adata.X), and give the "
             "fitted estimator's to_anndata the object itself"
         )
-    columns = getattr(X, "columns", None)
-    if columns is not None:
-        names, counts = np.unique(np.asarray(columns, dtype=object).astype(str), return_counts=True)
-        if (counts > 1).any():
-            twice = ", ".join(map(repr, names[counts > 1][:5].tolist()))
-            raise ValueError(
-                f"feature names must be unique, got {twice} more than once; rename the columns (AnnData: "
-                "var_names_make_unique), or pass the values without names"
-            )
-    try:
-        X = validate_data(
-            estimator,
-            X,
-            accept_sparse="csr" if accept_sparse else False,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan" if allow_nan else True,
-            ensure_min_samples=minimum,
-            ensure_min_features=2,
-        )
-    except (ValueError, TypeError) as error:
-        if str(error).startswith("Input X contains"):
-            raise _unusable_values(error, estimator, X, columns, allow_nan=allow_nan) from None
-        if issparse(X) or _converts_to_float(X):
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        text = [] if columns is None else [name for name in columns if not _converts_to_float(X[name])]
-        where = f" ({_shown(text)})" if text else ""
-        raise kind(
-            f"X must be a table of numbers: {error}; encode text, dates and categories as numbers{where}"
-        ) from error
-    if columns is not None and not hasattr(estimator, "feature_names_in_") and all(type(c) is str for c in columns):
-        # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
-        estimator.feature_names_in_ = np.asarray(columns, dtype=object)
+    X = read_table(
+        estimator,
+        X,
+        accept_sparse="csr" if accept_sparse else False,
+        ensure_all_finite="allow-nan" if allow_nan else True,
+        ensure_min_samples=minimum,
+        ensure_min_features=2,
+    )
     return _narrow_indices(X) if issparse(X) else X
-
-
-def _unusable_values(error: Exception, estimator: Any, X: Any, columns: Any, *, allow_nan: bool) -> ValueError:
-    """Say in which columns the missing or infinite values are that were refused."""
-    array = check_array(X, accept_sparse="csr", ensure_all_finite=False)
-    where = cast(Any, array).tocoo() if issparse(array) else None
-    values = array if where is None else where.data
-    unusable = np.isinf(values) if allow_nan else ~np.isfinite(values)
-    found = np.flatnonzero(unusable.any(axis=0)) if where is None else np.unique(where.col[unusable])
-    names = _shown(found.tolist() if columns is None else [columns[j] for j in found])
-    first = str(error).split("\n")[0].rstrip(".")
-    if "NaN" in first:
-        first += (
-            f".\n{type(estimator).__name__} does not accept missing values with these estimators: fill them in, as "
-            "sklearn.impute does, or leave their observations or features out"
-        )
-    return ValueError(f"{first} ({names})")
-
-
-def _shown(columns: list[Any]) -> str:
-    """Name a few columns."""
-    names = ", ".join(map(repr, columns[:5])) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
-    return f"column {names}" if len(columns) == 1 else f"columns {names}"
-
-
-def _converts_to_float(X: Any) -> bool:
-    try:
-        array = np.asarray(X)
-        if array.dtype.kind == "O":
-            array.astype(np.float64)
-        return bool(array.dtype.kind in "biufcO")
-    except (ValueError, TypeError):
-        return False
 
 
 def _narrow_indices(X: Any) -> Any:

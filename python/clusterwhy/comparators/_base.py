@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy._fitting import check_clusterer
-from clusterwhy._importances import ImportanceMixin, resolve_selection
+from clusterwhy._importances import ImportanceMixin, check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._reference import default_clusterer, fit_all_data
 from clusterwhy._scores import standard_errors
-from clusterwhy._validation import check_data, decode_labels, encode_reference, warn_one_cluster
+from clusterwhy._validation import check_data, decode_labels, encode_reference, warn_nothing_to_explain
 
 
 class ComparatorMixin(ImportanceMixin):
@@ -43,11 +43,10 @@ class ComparatorMixin(ImportanceMixin):
         return self
 
     def _check_data(self, X: Any) -> NDArray[Any]:
-        """Return the data as a dense, finite float32 or float64 array."""
+        """Return the data as a dense, finite float32 or float64 array in C order."""
         X = check_data(self, X, allow_nan=False, minimum=2, accept_sparse=False)
-        if self.n_features_to_select is not None:
-            resolve_selection(self.n_features_to_select, X.shape[1])
-        return np.asarray(X)
+        check_selection(self.n_features_to_select, X.shape[1])
+        return np.ascontiguousarray(X)
 
     def _check_reference(self) -> None:
         """Refuse what is not a form of reference; comparators have no minipatches that could overlap."""
@@ -68,7 +67,7 @@ class ComparatorMixin(ImportanceMixin):
             codes, classes = encode_reference(self.reference, len(X))
         else:
             self.clusterer_, codes, classes = fit_all_data(self._checked_clusterer(), X, seed)
-        warn_one_cluster(classes, stacklevel=4)
+        warn_nothing_to_explain(X, classes)
         self.classes_ = classes
         self.labels_ = self.reference_labels_ = decode_labels(codes, classes)
         return codes

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from clusterwhy._tables import read_table
 from clusterwhy._validation import check_count, check_nonnegative
 from clusterwhy.native import KMeans
-
-DTYPES = [np.float64, np.float32]
 
 
 def check_fuzziness(value: Any) -> float:
@@ -121,7 +120,7 @@ class FuzzyCMeans(ClusterMixin, BaseEstimator):
         """
         fuzziness = check_fuzziness(self.fuzziness)
         max_iter, tol = check_count(self.max_iter, "max_iter"), check_nonnegative(self.tol, "tol")
-        X = validate_data(self, X, dtype=DTYPES).astype(np.float64, copy=False)
+        X = read_table(self, X).astype(np.float64, copy=False)
         start = KMeans(check_count(self.n_clusters, "n_clusters"), random_state=self.random_state).fit(X)
         # About the mean, products of matrices lose no digits to a far origin.
         middle = X.mean(axis=0)
@@ -159,5 +158,5 @@ class FuzzyCMeans(ClusterMixin, BaseEstimator):
         ndarray of shape (n,) of int64
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = read_table(self, X, reset=False)
         return np.asarray(squared_distances(X, self.cluster_centers_).argmin(axis=1))

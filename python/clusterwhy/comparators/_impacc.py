@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +20,14 @@ from clusterwhy._validation import (
     check_patch_size,
     check_proportion,
     seed_from_random_state,
-    warn_one_cluster,
+    warn_nothing_to_explain,
 )
+from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
+
+# Features in a minipatch where nothing else is asked for: this share, and no fewer unless that were more than half.
+SHARE = 0.1
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,9 @@ class MPCC(ClusterMixin, ComparatorMixin):
         The most minipatches.
     max_samples : float or int, default=0.25
         Observations in a minipatch, at least 3: a float is a fraction (rounded up), an int a count.
-    max_features : float or int, default=0.1
-        Features in a minipatch, likewise.
+    max_features : float or int, default=None
+        Features in a minipatch, likewise. None is a tenth of them, as published, but no fewer than 5 or, of fewer
+        than 10, than half: among fewer there is next to nothing to compare.
     cut_quantile : float, default=0.95
         A minipatch's tree is cut at this quantile of the heights of its merges, whatever the number of clusters.
     support_fraction : float, default=0.05
@@ -148,7 +154,7 @@ class MPCC(ClusterMixin, ComparatorMixin):
         n_clusters: int | None = None,
         max_iter: int = 300,
         max_samples: float = 0.25,
-        max_features: float = 0.1,
+        max_features: float | None = None,
         cut_quantile: float = 0.95,
         support_fraction: float = 0.05,
         n_iter_no_change: int | None = 5,
@@ -175,7 +181,7 @@ class MPCC(ClusterMixin, ComparatorMixin):
         if params["n_clusters"] > n:
             raise ValueError(f"n_clusters={params['n_clusters']} is more than there are observations, n_samples={n}")
         params["n_rows"] = check_patch_size(self.max_samples, n, "max_samples", "observations")
-        params["n_columns"] = check_patch_size(self.max_features, m, "max_features", "features")
+        params["n_columns"] = self._n_columns(m)
         if params["n_rows"] < 3:
             raise ValueError(
                 f"max_samples={self.max_samples!r} of {n} observations makes minipatches of {params['n_rows']}, "
@@ -184,22 +190,23 @@ class MPCC(ClusterMixin, ComparatorMixin):
         seed = seed_from_random_state(self.random_state)
         found = _core.minipatch_consensus(_standardise(X), params, seed)
         self._present(found, seed)
-        warn_one_cluster(self.classes_, stacklevel=3)
+        warn_nothing_to_explain(X, self.classes_)
         never = int((found["rows_sampled"] == 0).sum())
         if never:
-            warnings.warn(
+            warn_user(
                 f"{never} observations were in no minipatch, and their labels mean nothing; raise max_samples or "
-                "max_iter, or use MPACC or IMPACC, which show every observation",
-                UserWarning,
-                stacklevel=3,
+                "max_iter, or use MPACC or IMPACC, which show every observation"
             )
         if params["n_columns"] == 1:
-            warnings.warn(
+            warn_user(
                 f"max_features={self.max_features!r} of {m} features makes minipatches of one feature, which always "
-                "gains support: the scores mean nothing; raise max_features",
-                UserWarning,
-                stacklevel=3,
+                "gains support: the scores mean nothing; raise max_features"
             )
+
+    def _n_columns(self, n_features: int) -> int:
+        if self.max_features is not None:
+            return check_patch_size(self.max_features, n_features, "max_features", "features")
+        return max(math.ceil(SHARE * n_features), min(FEWEST, math.ceil(n_features / 2)))
 
     def _core_params(self) -> dict[str, Any]:
         """Check the parameters that do not depend on the data, and name them as the core does."""
@@ -265,8 +272,8 @@ class MPACC(MPCC):
         The most adaptive minipatches.
     max_samples : float or int, default=0.25
         Observations in a minipatch, at least 3: a float is a fraction (rounded up), an int a count.
-    max_features : float or int, default=0.1
-        Features in a minipatch, likewise; drawn uniformly.
+    max_features : float or int, default=None
+        Features in a minipatch, as in :class:`MPCC`; drawn uniformly.
     cut_quantile : float, default=0.95
         A minipatch's tree is cut at this quantile of the heights of its merges, whatever the number of clusters.
     support_fraction : float, default=0.05
@@ -327,7 +334,7 @@ class MPACC(MPCC):
         n_clusters: int | None = None,
         max_iter: int = 300,
         max_samples: float = 0.25,
-        max_features: float = 0.1,
+        max_features: float | None = None,
         cut_quantile: float = 0.95,
         support_fraction: float = 0.05,
         burn_in: int = 3,
@@ -390,8 +397,9 @@ class IMPACC(MPACC):
         The most adaptive minipatches.
     max_samples : float or int, default=0.25
         Observations in a minipatch, at least 3: a float is a fraction (rounded up), an int a count.
-    max_features : float or int, default=0.1
-        Features in a minipatch, likewise.
+    max_features : float or int, default=None
+        Features in a minipatch, likewise. None is a tenth of them, as published, but no fewer than 5 or, of fewer
+        than 10, than half: among fewer there is next to nothing to compare.
     cut_quantile : float, default=0.95
         A minipatch's tree is cut at this quantile of the heights of its merges, whatever the number of clusters.
     support_fraction : float, default=0.05
@@ -438,8 +446,8 @@ class IMPACC(MPACC):
     -----
     Minipatches depend on one another, so that they cannot be shared out over cores.
 
-    A minipatch of few features supports only one of them, and the important ones compete for it: raise `max_features`
-    for data of few features.
+    A minipatch of up to 20 features supports only one of them, and the important ones compete for it: with few
+    features, scores say how often a feature is the best of its minipatch.
 
     References
     ----------
@@ -464,7 +472,7 @@ class IMPACC(MPACC):
         n_clusters: int | None = None,
         max_iter: int = 300,
         max_samples: float = 0.25,
-        max_features: float = 0.1,
+        max_features: float | None = None,
         cut_quantile: float = 0.95,
         support_fraction: float = 0.05,
         burn_in: int = 3,

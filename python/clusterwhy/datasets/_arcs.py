@@ -10,19 +10,12 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 from sklearn.utils import check_random_state
 
+from clusterwhy._validation import check_count, check_nonnegative, check_option
+
 from ._assembly import assemble
 from ._difficulty import resolve_setting
 from ._embedding import EMBEDDINGS
-from ._validation import (
-    RandomStateLike,
-    Simulation,
-    as_choice,
-    as_count,
-    as_fraction,
-    as_interval,
-    as_positive,
-    cluster_sizes,
-)
+from ._validation import RandomStateLike, Simulation, as_fraction, as_interval, cluster_sizes
 
 _Array = npt.NDArray[np.float64]
 
@@ -200,18 +193,18 @@ def make_moons_circles(
     >>> X.shape, signal.size
     ((300, 15), 10)
     """
-    n_clusters = as_count(n_clusters, "n_clusters", minimum=1)
-    n_signal = as_count(n_signal, "n_signal", minimum=2)
+    n_clusters = check_count(n_clusters, "n_clusters", minimum=1)
+    n_signal = check_count(n_signal, "n_signal", minimum=2)
     sizes = cluster_sizes(n_samples, n_clusters)
-    as_choice(embedding, "embedding", EMBEDDINGS)
+    check_option(embedding, "embedding", EMBEDDINGS)
     if embedding is None and n_signal != 2:
         raise ValueError(f"embedding=None leaves the plane's 2 features, but n_signal={n_signal}.")
     gap = resolve_setting("moons_circles", difficulty, separation, "separation", n_clusters)
-    gap = as_positive(gap, "separation", zero=True)
+    gap = check_nonnegative(gap, "separation")
     max_overlap = as_fraction(max_overlap, "max_overlap")
     circle_probability = as_fraction(circle_probability, "circle_probability")
     low, high = as_interval(radius_range, "radius_range")
-    jitter = as_positive(jitter, "jitter", zero=True)
+    jitter = check_nonnegative(jitter, "jitter")
     rng = check_random_state(random_state)
 
     radii = rng.uniform(low, high, size=n_clusters)

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clusterwhy._validation import check_count, check_option, check_positive
+
 from ._embedding import EMBEDDINGS, embed
 from ._noise import noise_block, noise_kinds
-from ._validation import Simulation, as_choice, as_count, as_positive
+from ._validation import Simulation
 
 
 def latent_dimension(latent_dim: Any, n_signal: int, embedding: Any) -> int:
     """Return the latent dimension that the options ask for; None means `n_signal`."""
-    as_choice(embedding, "embedding", EMBEDDINGS)
+    check_option(embedding, "embedding", EMBEDDINGS)
     if latent_dim is None:
         return n_signal
-    dim = as_count(latent_dim, "latent_dim", minimum=1)
+    dim = check_count(latent_dim, "latent_dim", minimum=1)
     if dim > n_signal:
         raise ValueError(f"latent_dim={dim} does not fit in n_signal={n_signal} features.")
     if embedding is None and dim != n_signal:
@@ -45,7 +47,7 @@ def noise_standard_deviation(noise_scale: Any, signal: npt.NDArray[np.float64], 
         if noise_scale == "total":
             return within_cluster_scale(signal, np.zeros_like(y))
         raise ValueError(f"noise_scale must be 'within', 'total' or a number, got {noise_scale!r}.")
-    return as_positive(noise_scale, "noise_scale")
+    return check_positive(noise_scale, "noise_scale")
 
 
 def assemble(
@@ -65,7 +67,7 @@ def assemble(
 
     Noise is drawn last, so that the signal columns of a seed are the same for every `n_noise`.
     """
-    n_noise = as_count(n_noise, "n_noise", minimum=0)
+    n_noise = check_count(n_noise, "n_noise", minimum=0)
     kinds = noise_kinds(noise)
     signal = embed(latent, y, n_signal, embedding, rng)
     if shuffle:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
+from clusterwhy._importances import import_extra
+
 _DESCRIPTION = """700 peripheral blood mononuclear cells, 765 genes
 -----------------------------------------------
 A subsample of the 68,000 cells of Zheng et al. (2017), as scanpy bundles it (``pbmc68k_reduced``):
@@ -50,12 +52,7 @@ def load_cells() -> Any:
     >>> cells.data.shape
     (700, 765)
     """
-    try:
-        import scanpy
-    except ImportError as error:
-        raise ImportError(
-            'load_cells reads the data that scanpy bundles: pip install "clusterwhy[scanpy]"'
-        ) from error
+    scanpy = import_extra("scanpy", "scanpy", "load_cells")
     with warnings.catch_warnings():
         # The file is older than anndata's current format; that does not concern who loads it.
         warnings.simplefilter("ignore")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._validation import as_choice
+from clusterwhy._validation import check_option
 
 TARGET_ARI = {"easy": 0.95, "hard": 0.75}
 
@@ -40,7 +40,7 @@ def resolve_setting(setting: str, difficulty: str | None, value: float | None, n
     Between the calibrated numbers of clusters the constant is interpolated; outside, it is that of the
     nearer end.
     """
-    as_choice(difficulty, "difficulty", ("easy", "hard", None))
+    check_option(difficulty, "difficulty", ("easy", "hard", None))
     if value is not None:
         return value
     if difficulty is None:

@@ -10,10 +10,12 @@ import numpy.typing as npt
 from scipy.special import gammaincinv, ndtr
 from sklearn.utils import check_random_state
 
+from clusterwhy._validation import check_count, check_nonnegative, check_positive
+
 from ._assembly import assemble, latent_dimension
 from ._difficulty import resolve_setting
 from ._onion import onion_correlation
-from ._validation import RandomStateLike, Simulation, as_count, as_interval, as_positive, cluster_sizes
+from ._validation import RandomStateLike, Simulation, as_interval, cluster_sizes
 
 
 def make_gamma_mixture(
@@ -111,13 +113,13 @@ def make_gamma_mixture(
     >>> X.shape, bool((X > 0).all())
     ((300, 15), True)
     """
-    n_clusters = as_count(n_clusters, "n_clusters", minimum=1)
-    n_signal = as_count(n_signal, "n_signal", minimum=1)
+    n_clusters = check_count(n_clusters, "n_clusters", minimum=1)
+    n_signal = check_count(n_signal, "n_signal", minimum=1)
     sizes = cluster_sizes(n_samples, n_clusters)
     dim = latent_dimension(latent_dim, n_signal, embedding)
     beta = resolve_setting("gamma", difficulty, separation, "separation", n_clusters)
-    as_positive(beta, "separation", zero=True)
-    as_positive(eta, "eta")
+    check_nonnegative(beta, "separation")
+    check_positive(eta, "eta")
     low, high = as_interval(shape_range, "shape_range")
     rng = check_random_state(random_state)
 

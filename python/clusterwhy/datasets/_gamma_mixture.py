@@ -12,9 +12,12 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from ._validation import RandomStateLike, as_count, as_positive
+from clusterwhy._tables import read_table
+from clusterwhy._validation import check_count, check_nonnegative
+
+from ._validation import RandomStateLike
 
 _Array = npt.NDArray[np.float64]
 
@@ -161,11 +164,11 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         self : GammaMixture
             The fitted clusterer.
         """
-        n_components = as_count(self.n_components, "n_components", minimum=1)
-        max_iter = as_count(self.max_iter, "max_iter", minimum=1)
-        n_init = as_count(self.n_init, "n_init", minimum=1)
-        tol = as_positive(self.tol, "tol", zero=True)
-        data: _Array = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        n_components = check_count(self.n_components, "n_components", minimum=1)
+        max_iter = check_count(self.max_iter, "max_iter", minimum=1)
+        n_init = check_count(self.n_init, "n_init", minimum=1)
+        tol = check_nonnegative(self.tol, "tol")
+        data: _Array = read_table(self, X, dtype=np.float64, ensure_min_samples=2)
         n_samples = data.shape[0]
         if n_samples < n_components:
             raise ValueError(f"n_samples={n_samples} must be at least n_components={n_components}.")
@@ -234,7 +237,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
 
     def _log_joint_of(self, X: Any) -> _Array:
         check_is_fitted(self)
-        data: _Array = validate_data(self, X, dtype=np.float64, reset=False)
+        data: _Array = read_table(self, X, dtype=np.float64, reset=False)
         parameters = _Parameters(self.weights_, self.shapes_, self.scales_)
         return _log_joint(parameters, *self._positive(data))
 

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
+from clusterwhy._validation import check_count, check_nonnegative, check_positive
+
 from ._assembly import assemble, latent_dimension
 from ._difficulty import resolve_setting
 from ._onion import onion_correlation
-from ._validation import RandomStateLike, Simulation, as_count, as_positive, cluster_sizes
+from ._validation import RandomStateLike, Simulation, cluster_sizes
 
 
 def make_gaussian_mixture(
@@ -117,13 +119,13 @@ def make_gaussian_mixture(
     >>> X.shape, y.shape, signal.tolist()
     ((300, 15), (300,), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
-    n_clusters = as_count(n_clusters, "n_clusters", minimum=1)
-    n_signal = as_count(n_signal, "n_signal", minimum=1)
+    n_clusters = check_count(n_clusters, "n_clusters", minimum=1)
+    n_signal = check_count(n_signal, "n_signal", minimum=1)
     sizes = cluster_sizes(n_samples, n_clusters)
     dim = latent_dimension(latent_dim, n_signal, embedding)
     alpha = resolve_setting("gaussian", difficulty, separation, "separation", n_clusters)
-    as_positive(alpha, "separation", zero=True)
-    as_positive(eta, "eta")
+    check_nonnegative(alpha, "separation")
+    check_positive(eta, "eta")
     rng = check_random_state(random_state)
 
     clusters = []

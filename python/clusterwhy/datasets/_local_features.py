@@ -7,7 +7,9 @@ import numpy.typing as npt
 from sklearn.datasets import make_blobs
 from sklearn.utils import check_random_state
 
-from ._validation import RandomStateLike, Simulation, as_count, as_positive
+from clusterwhy._validation import check_count, check_nonnegative
+
+from ._validation import RandomStateLike, Simulation
 
 # Where scikit-learn's make_blobs puts three centres in two dimensions at seed 0, as in the source.
 _CENTRES = np.array(
@@ -82,9 +84,9 @@ def make_local_features(
     >>> X.shape, y.shape, signal.tolist()
     ((3268, 13), (3268,), [0, 1, 2])
     """
-    n_samples = as_count(n_samples, "n_samples", minimum=60)
-    n_noise = as_count(n_noise, "n_noise", minimum=0)
-    noise_scale = as_positive(noise_scale, "noise_scale", zero=True)
+    n_samples = check_count(n_samples, "n_samples", minimum=60)
+    n_noise = check_count(n_noise, "n_noise", minimum=0)
+    noise_scale = check_nonnegative(noise_scale, "noise_scale")
     blobs, y, centres = make_blobs(
         n_samples, 2, centers=len(_CENTRES), cluster_std=_SPREAD, random_state=random_state, return_centers=True
     )

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
-from ._validation import RandomStateLike, as_count, as_positive
+from clusterwhy._validation import check_count, check_positive
+
+from ._validation import RandomStateLike
 
 
 def onion_correlation(
@@ -60,8 +62,8 @@ def onion_correlation(
     >>> R.shape, bool((R == R.T).all())
     ((4, 4), True)
     """
-    d = as_count(n_features, "n_features", minimum=1)
-    eta = as_positive(eta, "eta")
+    d = check_count(n_features, "n_features", minimum=1)
+    eta = check_positive(eta, "eta")
     rng = check_random_state(random_state)
 
     factor = np.zeros((d, d))

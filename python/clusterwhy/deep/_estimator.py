@@ -310,7 +310,7 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         self.feature_importances_ = gates.mean(axis=0, dtype=np.float64)
         self.ranking_ = rank_features(self.feature_importances_)
         self._networks_ = networks if self.warm_start else networks.without_moments()
-        warn_one_cluster(self.classes_, stacklevel=3)
+        warn_one_cluster(self.classes_)
         empty = np.setdiff1d(self.classes_, self.labels_)
         if len(empty):
             warnings.warn(

@@ -18,6 +18,7 @@ from clusterwhy.displays._reading import check_scores, read_ensemble
 
 # Minipatches counted at a time: bounds the memory, and keeps whole numbers exact in single precision.
 PATCHES = 4096
+WANTED = "a LOCOMP or LOCORampart, or a consensus clustering (IMPACC, MPACC, MPCC)"
 
 
 class ConsensusDisplay(Display):
@@ -66,7 +67,7 @@ class ConsensusDisplay(Display):
 
         Parameters
         ----------
-        estimator : fitted LOCOMP or LOCORampart, or one with ``consensus_`` (IMPACC)
+        estimator : fitted LOCOMP, LOCORampart, IMPACC, MPACC or MPCC
             Of a LOCORampart, the last round.
         max_samples : int, default=500
             Most observations to draw. Of more, evenly spaced ones of every cluster are taken.
@@ -82,7 +83,7 @@ class ConsensusDisplay(Display):
         limit = check_count(max_samples, "max_samples", minimum=2)
         counted = getattr(estimator, "consensus_", None)
         if counted is None:
-            ensemble = read_ensemble(estimator, cls.__name__)
+            ensemble = read_ensemble(estimator, cls.__name__, WANTED)
         labels = np.asarray(estimator.labels_)
         chosen = spread(labels, limit)
         matrix = coassociation(ensemble, chosen) if counted is None else counted[np.ix_(chosen, chosen)]

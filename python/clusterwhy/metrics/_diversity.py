@@ -7,7 +7,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import as_count, as_scores, top_features
+from clusterwhy._validation import check_count
+
+from ._validation import as_scores, top_features
 
 
 def diversity(cluster_importances: npt.ArrayLike, *, top_k: int | None = None) -> float:
@@ -55,7 +57,7 @@ def diversity(cluster_importances: npt.ArrayLike, *, top_k: int | None = None) -
     if top_k is None:
         selected = scores > 0
     else:
-        top_k = as_count(top_k, "top_k", minimum=1, maximum=n_features)
+        top_k = check_count(top_k, "top_k", minimum=1, maximum=n_features)
         selected = np.zeros(scores.shape, dtype=np.bool_)
         for row, chosen in zip(scores, selected, strict=True):
             chosen[top_features(row, top_k)] = True

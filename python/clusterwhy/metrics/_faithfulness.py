@@ -11,7 +11,9 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 from sklearn.exceptions import UndefinedMetricWarning
 
-from ._validation import as_choice, as_scores
+from clusterwhy._validation import check_option
+
+from ._validation import as_scores
 
 
 def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: str) -> float:
@@ -28,7 +30,7 @@ def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: 
 
 def _replacement(baseline: Any, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if isinstance(baseline, str):
-        as_choice(baseline, "baseline", ("mean", "zero"))
+        check_option(baseline, "baseline", ("mean", "zero"))
         return np.asarray(X.mean(axis=0)) if baseline == "mean" else np.zeros(X.shape[1])
     values = as_scores(baseline, "baseline", ndim=1)
     if values.size != X.shape[1]:
@@ -105,8 +107,8 @@ def faithfulness(
     data = np.asarray(X)
     if data.ndim != 2 or data.shape[1] != scores.size:
         raise ValueError(f"X must have shape (n_samples, {scores.size}) to match importances, got {data.shape}.")
-    as_choice(removal, "removal", ("single", "cumulative"))
-    as_choice(method, "method", ("pearson", "spearman"))
+    check_option(removal, "removal", ("single", "cumulative"))
+    check_option(method, "method", ("pearson", "spearman"))
     constants = _replacement(baseline, data)
     work = np.array(data, dtype=np.result_type(data.dtype, np.float32), order="F")
 

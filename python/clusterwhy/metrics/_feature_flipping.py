@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy.integrate import trapezoid
 from sklearn.utils import gen_batches
 
-from clusterwhy._validation import seed_from_random_state
+from clusterwhy._validation import check_count, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
-from ._validation import as_count, as_scores
+from ._validation import as_scores
 
 Floats = npt.NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def feature_flipping_auc(
         )
     if not np.isfinite(data).all():
         raise ValueError("X must be finite.")
-    n_draws = as_count(n_draws, "n_draws", minimum=1)
+    n_draws = check_count(n_draws, "n_draws", minimum=1)
     width = as_bandwidth(bandwidth, data)
     own = _predicted(predict, data) if labels is None else np.asarray(labels)
     if own.shape != data.shape[:1]:

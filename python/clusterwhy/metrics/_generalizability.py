@@ -16,8 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import check_random_state
 
+from clusterwhy._validation import check_count, check_option
+
 from ._matching import NOISE, match_labels
-from ._validation import as_choice, as_count, as_labels, as_scores, top_features
+from ._validation import as_labels, as_scores, top_features
 
 
 def feature_generalizability(
@@ -93,14 +95,14 @@ def feature_generalizability(
         raise ValueError(f"X has {data.shape[0]} observations, but labels has {y.size}.")
     if np.unique(y).size < 2:
         raise ValueError("labels must hold at least 2 different labels, got 1.")
-    cv = as_count(cv, "cv", minimum=2)
+    cv = check_count(cv, "cv", minimum=2)
     scores = np.asarray(importances, dtype=np.float64)
     per_sample = scores.ndim == 2
     scores = as_scores(scores, "importances", ndim=2 if per_sample else 1)
     if scores.shape[-1] != data.shape[1] or (per_sample and scores.shape[0] != data.shape[0]):
         raise ValueError(f"importances of shape {scores.shape} do not fit X of shape {data.shape}.")
     if top_k is not None:
-        top_k = as_count(top_k, "top_k", minimum=1, maximum=data.shape[1])
+        top_k = check_count(top_k, "top_k", minimum=1, maximum=data.shape[1])
 
     rows = scores if per_sample else scores[None, :]
     if top_k is None:
@@ -189,8 +191,8 @@ def generalizability_error(
     """
     if not hasattr(clusterer, "fit_predict"):
         raise TypeError(f"clusterer must have fit_predict, got {type(clusterer).__name__}.")
-    as_choice(loss, "loss", ("zero_one", "hinge", "ari"))
-    n_repeats = as_count(n_repeats, "n_repeats", minimum=1)
+    check_option(loss, "loss", ("zero_one", "hinge", "ari"))
+    n_repeats = check_count(n_repeats, "n_repeats", minimum=1)
     data = np.asarray(X)
     if data.ndim != 2 or data.shape[0] < 4:
         raise ValueError(f"X must have shape (n_samples >= 4, n_features), got {data.shape}.")

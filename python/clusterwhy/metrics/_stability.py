@@ -8,8 +8,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from clusterwhy._validation import check_count
+
 from ._faithfulness import correlation
-from ._validation import as_count, as_scores, top_features
+from ._validation import as_scores, top_features
 
 
 def rank_stability(
@@ -59,7 +61,7 @@ def rank_stability(
     lengths = sorted({run.size for run in runs})
     if len(lengths) > 1:
         raise ValueError(f"all runs must score the same features, got lengths {lengths}.")
-    top_k = as_count(top_k, "top_k", minimum=1, maximum=lengths[0])
+    top_k = check_count(top_k, "top_k", minimum=1, maximum=lengths[0])
 
     correlations: dict[str, list[float]] = {"spearman": [], "pearson": []}
     overlaps = []

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import as_count, as_scores
+from clusterwhy._validation import check_count
+
+from ._validation import as_scores
 
 
 def _signal_mask(signal: Any, n_features: int) -> npt.NDArray[np.bool_]:
@@ -66,7 +68,7 @@ def top_k_hits(importances: npt.ArrayLike, signal: npt.ArrayLike, k: int | None 
     """
     scores = as_scores(importances, "importances", ndim=1)
     is_signal = _signal_mask(signal, scores.size)
-    k = as_count(int(is_signal.sum()) if k is None else k, "k", minimum=1, maximum=scores.size)
+    k = check_count(int(is_signal.sum()) if k is None else k, "k", minimum=1, maximum=scores.size)
     scored = ~np.isnan(scores)
     if not scored.any():
         return 0.0

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.neighbors import NearestNeighbors
 
-from ._validation import as_choice, as_count, as_scores
+from clusterwhy._validation import check_count, check_option
+
+from ._validation import as_scores
 
 
 def uniqueness(
@@ -75,8 +77,8 @@ def uniqueness(
         raise ValueError("uniqueness compares observations and needs at least 2, got 1.")
     if not np.isfinite(data).all():
         raise ValueError("X must be finite.")
-    n_neighbors = as_count(n_neighbors, "n_neighbors", minimum=1, maximum=n_samples - 1)
-    as_choice(reduction, "reduction", ("mean", "min"))
+    n_neighbors = check_count(n_neighbors, "n_neighbors", minimum=1, maximum=n_samples - 1)
+    check_option(reduction, "reduction", ("mean", "min"))
 
     # So many candidates that r of them differ from the observation, however often it is repeated.
     repeats = int(np.unique(data, axis=0, return_counts=True)[1].max())

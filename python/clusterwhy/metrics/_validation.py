@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -28,24 +27,6 @@ def as_labels(labels: Any, name: str) -> npt.NDArray[Any]:
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a non-empty array of one dimension, got shape {array.shape}.")
     return array
-
-
-def as_count(value: Any, name: str, *, minimum: int, maximum: int | None = None) -> int:
-    """Return `value` as an int from `minimum` to `maximum`."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise ValueError(f"{name} must be an integer, got {value!r}.")
-    count = int(value)
-    if count < minimum or (maximum is not None and count > maximum):
-        upper = "" if maximum is None else f" and at most {maximum}"
-        raise ValueError(f"{name} must be at least {minimum}{upper}, got {count}.")
-    return count
-
-
-def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    """Return `value` if it is one of `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
-    return value
 
 
 def top_features(scores: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.intp]:

@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics.pairwise import euclidean_distances
 
-from clusterwhy._validation import seed_from_random_state
+from clusterwhy._validation import check_count, check_option, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
-from ._validation import as_choice, as_count, as_scores
+from ._validation import as_scores
 
 __all__ = [
     "dimension_removal",
@@ -73,7 +73,7 @@ def prediction_difference(
         Seeds the draws.
     """
     data = as_scores(X, "X", ndim=2)
-    as_choice(imputation, "imputation", ("conditional", "zero"))
+    check_option(imputation, "imputation", ("conditional", "zero"))
     imputed = np.zeros_like(data)
     if imputation == "conditional":
         imputed = _draw_each(data, as_bandwidth(bandwidth, data), seed_from_random_state(random_state))
@@ -114,7 +114,7 @@ def integrated_gradients(
     The baseline None is the mean of the data.
     """
     data = as_scores(X, "X", ndim=2)
-    n_steps = as_count(n_steps, "n_steps", minimum=1)
+    n_steps = check_count(n_steps, "n_steps", minimum=1)
     start = _baseline(data, baseline)
     total = np.zeros_like(data)
     for share in (np.arange(n_steps) + 0.5) / n_steps:

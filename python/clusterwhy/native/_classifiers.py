@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_centroid, read_neighbors
+from clusterwhy._tables import read_table
 
-from ._reading import DTYPES, read
+from ._reading import read
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
@@ -34,7 +35,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         -------
         self
         """
-        X, y = validate_data(self, X, y, dtype=DTYPES, order="C")
+        X, y = read_table(self, X, y, order="C")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         self._train(X, codes.astype(np.int32))
@@ -59,7 +60,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             In the order of ``classes_``.
         """
         check_is_fitted(self)
-        return self._proba(validate_data(self, X, dtype=DTYPES, order="C", reset=False))
+        return self._proba(read_table(self, X, order="C", reset=False))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the class of each row of `X`, of equally probable ones the first.
@@ -73,7 +74,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=False)
+        X = read_table(self, X, order="C", reset=False)
         return np.asarray(self.classes_[self._proba(X).argmax(axis=1)])
 
 
@@ -215,7 +216,7 @@ class NearestCentroid(_Comparing):
         ndarray of shape (n,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=DTYPES, order="C", reset=False)
+        X = read_table(self, X, order="C", reset=False)
         return np.asarray(self.classes_[self._proba(X, soft=False).argmax(axis=1)])
 
     def _read(self, X: NDArray[Any]) -> NativeMethod:

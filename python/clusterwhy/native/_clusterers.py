@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_agglomerative, read_kmeans, read_spectral
+from clusterwhy._tables import read_table
 from clusterwhy._validation import seed_from_random_state
 
-from ._reading import DTYPES, read
+from ._reading import read
 
 
 class _Clusterer(ClusterMixin, BaseEstimator):
@@ -39,7 +40,7 @@ class _Clusterer(ClusterMixin, BaseEstimator):
         self
         """
         method = self._read()
-        X = validate_data(self, X, dtype=DTYPES, order="C", ensure_min_samples=self._min_samples)
+        X = read_table(self, X, order="C", ensure_min_samples=self._min_samples)
         for name in ("n_clusters", "n_components", "n_neighbors"):
             value = method.params.get(name)
             if value is not None and value > len(X):
@@ -243,7 +244,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Clusterer):
         ndarray of shape (n, n_clusters)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = read_table(self, X, reset=False)
         return np.asarray(euclidean_distances(X, self.cluster_centers_))
 
     def predict(self, X: Any) -> NDArray[np.int64]:
@@ -258,7 +259,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Clusterer):
         ndarray of shape (n,) of int64
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = read_table(self, X, reset=False)
         return np.asarray(euclidean_distances(X, self.cluster_centers_).argmin(axis=1), dtype=np.int64)
 
     def __sklearn_tags__(self) -> Tags:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from clusterwhy._native_params import NativeMethod, NotNativeError
-
-DTYPES = [np.float64, np.float32]
 
 
 def read(reader: Callable[..., NativeMethod], estimator: Any, *context: int) -> NativeMethod:

@@ -12,9 +12,9 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils.validation import validate_data
 
 from clusterwhy._importances import import_extra
+from clusterwhy._tables import read_table
 from clusterwhy._validation import check_count, check_nonnegative, seed_from_random_state
 
 # igraph has one generator for the whole process.
@@ -117,7 +117,7 @@ class Leiden(ClusterMixin, BaseEstimator):
         n_iterations = check_count(self.n_iterations, "n_iterations", minimum=-1)
         if n_iterations == 0:
             raise ValueError("n_iterations must be positive, or -1 to go on until nothing changes, got 0")
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=3)
+        X = read_table(self, X, ensure_min_samples=3)
         seed = seed_from_random_state(self.random_state)
         if 0 < n_pcs < X.shape[1]:
             # The solver wants fewer components than there are rows or columns.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from clusterwhy._tables import read_table
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
@@ -21,6 +21,7 @@ from clusterwhy._validation import (
     encode_reference,
     seed_from_random_state,
 )
+from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
 from clusterwhy.comparators.neon._kernel_kmeans import KernelKMeansNetwork
 from clusterwhy.comparators.neon._kmeans import KMeansNetwork
@@ -218,26 +219,25 @@ class NEON(ComparatorMixin):
             clustered = codes >= 0
             own = np.searchsorted(self.network_labels_, self.classes_)[codes[clustered]]
             explained = X[clustered]
+            distances = self._distances(explained)
+            self.fidelity_ = float(np.mean(distances.argmin(axis=1) == own))
             if self.threshold is None:
-                self.beta_ = self._stiffness(explained, own)
+                self.beta_ = self._stiffness(distances, own)
             samples = np.full(X.shape, np.nan)
             evidence = np.full(len(X), np.nan)
-            evidence[clustered], samples[clustered] = self._explain(explained, own)
-            self.fidelity_ = float(np.mean(self._columns(explained) == own))
+            evidence[clustered], samples[clustered] = self._explain(explained, distances, own)
         self.evidence_ = evidence
         if self.fidelity_ < LOW_FIDELITY:
-            warnings.warn(
+            warn_user(
                 f"the network puts only {self.fidelity_:.0%} of the observations into the cluster that they are "
                 "labelled with, so that it explains another clustering: try model='kernel_kmeans', or more support "
-                "vectors (n_support)",
-                UserWarning,
-                stacklevel=3,
+                "vectors (n_support)"
             )
         self._score_samples(samples, codes, threads=1)
 
     def _check_params(self) -> str:
         """Check parameters that do not depend on the data, and return the model that "auto" stands for so far."""
-        model = check_option(self.model, "model", MODELS)
+        model: str = check_option(self.model, "model", MODELS)
         check_count(self.n_support, "n_support")
         for name in ("beta", "gamma"):
             if getattr(self, name) is not None:
@@ -275,7 +275,7 @@ class NEON(ComparatorMixin):
             )
         self.network_: Network = SoftAssignmentNetwork(last.weights.T, last.biases)
         self.network_labels_ = np.arange(len(last.biases))
-        columns = self._columns(X)
+        columns = self._distances(X).argmin(axis=1)
         codes, self.classes_ = encode_reference(columns, len(X))
         self.labels_ = self.reference_labels_ = columns
         return codes
@@ -322,12 +322,11 @@ class NEON(ComparatorMixin):
         centres = np.asarray(centres, dtype=np.float64)
         return centres if centres.shape[1] == n_features else None
 
-    def _stiffness(self, X: NDArray[Any], own: NDArray[np.intp]) -> float:
+    def _stiffness(self, distances: Floats, own: NDArray[np.intp]) -> float:
         """Return `beta`, or its heuristic."""
         if self.beta is not None:
             return float(self.beta)
-        f = [min_take_most(self._distances(X[part]), own[part], 0.0)[0] for part in gen_batches(len(X), ROWS)]
-        mean = float(np.concatenate(f).mean())
+        mean = float(min_take_most(distances, own, 0.0)[0].mean())
         if not mean > 0:
             raise ValueError(
                 f"the mean evidence f is {mean:.3g}, so that beta = 1 / mean(f) is not defined: clusters coincide, "
@@ -341,25 +340,23 @@ class NEON(ComparatorMixin):
         return A if self.scaling_ is None else np.asarray(self.scaling_.transform(A), dtype=np.float64)
 
     def _distances(self, X: NDArray[Any]) -> Floats:
-        return self.network_.distances(self._scaled(forward(self.layers_, X.astype(np.float64))[-1]))
-
-    def _columns(self, X: NDArray[Any]) -> NDArray[np.intp]:
-        """Return which of the network's clusters each observation is in."""
-        parts = [self._distances(X[part]).argmin(axis=1) for part in gen_batches(len(X), ROWS)]
+        """Return the distances (n, K') to the network's clusters, the nearest of which an observation is in."""
+        parts = [
+            self.network_.distances(self._scaled(forward(self.layers_, X[part].astype(np.float64))[-1]))
+            for part in gen_batches(len(X), ROWS)
+        ]
         return np.concatenate(parts)
 
-    def _explain(self, X: NDArray[Any], own: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    def _explain(self, X: NDArray[Any], distances: Floats, own: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return the evidence (n,) for the clusters `own`, and its relevances (n, M)."""
         evidence, relevance = np.empty(len(X)), np.empty(X.shape)
         for part in gen_batches(len(X), ROWS):
             values = forward(self.layers_, X[part].astype(np.float64))
-            A = self._scaled(values[-1])
-            distances = self.network_.distances(A)
             if self.threshold is None:
-                evidence[part], pull = min_take_most(distances, own[part], self.beta_)
+                evidence[part], pull = min_take_most(distances[part], own[part], self.beta_)
             else:
-                evidence[part], pull = log_mean_exp(distances, own[part], self.threshold)
-            top = self.network_.relevance(A, pull)
+                evidence[part], pull = log_mean_exp(distances[part], own[part], self.threshold)
+            top = self.network_.relevance(self._scaled(values[-1]), pull)
             relevance[part] = backward(self.layers_, values, top, self.lrp_gamma, self.lrp_epsilon)
         return evidence, relevance
 
@@ -379,7 +376,7 @@ class NEON(ComparatorMixin):
         """
         check_is_fitted(self)
         with single_threaded_libraries():
-            return np.asarray(self.network_labels_[self._columns(self._new_data(X))])
+            return np.asarray(self.network_labels_[self._distances(self._new_data(X)).argmin(axis=1)])
 
     def explain(self, X: Any, cluster: Any = None) -> Floats:
         """Return the relevance of each feature for a cluster.
@@ -415,12 +412,13 @@ class NEON(ComparatorMixin):
         check_is_fitted(self)
         X = self._new_data(X)
         with single_threaded_libraries():
+            distances = self._distances(X)
             if cluster is None:
-                return self._explain(X, self._columns(X))
+                return self._explain(X, distances, distances.argmin(axis=1))
             known = self.network_labels_
             if np.ndim(cluster) != 0 or cluster not in known:
                 raise ValueError(f"cluster must be one of {known.tolist()}, got {cluster!r}")
-            return self._explain(X, np.full(len(X), np.flatnonzero(known == cluster)[0]))
+            return self._explain(X, distances, np.full(len(X), np.flatnonzero(known == cluster)[0]))
 
     def _new_data(self, X: Any) -> NDArray[Any]:
-        return np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        return np.asarray(read_table(self, X, reset=False))

@@ -1,0 +1,133 @@
+"""Reads tables of numbers, whatever holds them, and says what is wrong with the others."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+FLOATS = [np.float64, np.float32]
+
+
+def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) -> Any:
+    """Read data as scikit-learn's ``validate_data`` does, float32 or float64 kept as such, and with our messages.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` and ``feature_names_in_``, or with ``reset=False`` is asked for them.
+    X, y
+        Data and, where there are any, the classes to learn.
+    **checks
+        As ``validate_data`` takes them.
+
+    Returns
+    -------
+    The data, or the data and `y`.
+    """
+    if hasattr(X, "collect") and hasattr(X, "lazy"):
+        raise TypeError(
+            f"X must be a table of numbers, got a {type(X).__name__}, which has none yet: pass X.collect()"
+        )
+    columns: Any = getattr(X, "columns", None)
+    if columns is not None:
+        _check_names(columns)
+    if _columns_of_dates(X, columns):
+        raise _not_numbers(TypeError, "got dates or times", X, columns)
+    checks = {"dtype": FLOATS, **checks}
+    try:
+        found = validate_data(estimator, X, y, **checks)
+    except (ValueError, TypeError) as error:
+        if str(error).startswith("Input X contains"):
+            raise _unusable_values(error, estimator, X, columns, checks.get("ensure_all_finite", True)) from None
+        if issparse(X) or _converts_to_float(X):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise _not_numbers(kind, str(error), X, columns) from error
+    unseen = columns is not None and checks.get("reset", True) and not hasattr(estimator, "feature_names_in_")
+    if unseen and all(type(name) is str for name in columns):
+        # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
+        estimator.feature_names_in_ = np.asarray(columns, dtype=object)
+    return found
+
+
+def is_constant(X: Any) -> bool:
+    """Whether all observations are the same; stops looking at the first that differs."""
+    if issparse(X):
+        matrix = cast(Any, X)
+        return bool(np.array_equal(matrix.max(axis=0).toarray(), matrix.min(axis=0).toarray()))
+    return all((row == X[0]).all() for row in X)
+
+
+def _check_names(columns: Any) -> None:
+    """Refuse names of several levels, and names that stand for several features."""
+    levels = [name for name in columns if isinstance(name, tuple)]
+    if levels:
+        raise TypeError(
+            f"features must have one name each, got tuples such as {levels[0]!r}; join the levels, as in "
+            "X.columns = ['_'.join(map(str, name)) for name in X.columns], or pass the values without names"
+        )
+    names, counts = np.unique(np.asarray(columns, dtype=object).astype(str), return_counts=True)
+    if (counts > 1).any():
+        twice = ", ".join(map(repr, names[counts > 1][:5].tolist()))
+        raise ValueError(
+            f"feature names must be unique, got {twice} more than once; rename the columns (AnnData: "
+            "var_names_make_unique), or pass the values without names"
+        )
+
+
+def _columns_of_dates(X: Any, columns: Any) -> bool:
+    """Whether any of the data are dates or times, which NumPy would count in nanoseconds without a word."""
+    types: list[Any] = [getattr(X, "dtype", None)] if columns is None else [X[name].dtype for name in columns]
+    # NumPy's and pandas' types have a kind; those of polars say it themselves.
+    return any(
+        getattr(found, "kind", None) in ("m", "M") or (hasattr(found, "is_temporal") and found.is_temporal())
+        for found in types
+    )
+
+
+def _not_numbers(kind: type[Exception], cause: str, X: Any, columns: Any) -> Exception:
+    """Say what is not a number, and in which columns."""
+    found = [] if columns is None else [name for name in columns if not _converts_to_float(X[name])]
+    where = f" ({_shown(found)})" if found else ""
+    return kind(
+        f"X must be a table of numbers: {cause}; encode text, dates and categories as numbers, or leave them "
+        f"out{where}"
+    )
+
+
+def _unusable_values(error: Exception, estimator: Any, X: Any, columns: Any, allowed: Any) -> ValueError:
+    """Say in which columns the missing or infinite values are that were refused."""
+    array = check_array(X, accept_sparse="csr", ensure_all_finite=False)
+    where = cast(Any, array).tocoo() if issparse(array) else None
+    values = array if where is None else where.data
+    unusable = np.isinf(values) if allowed == "allow-nan" else ~np.isfinite(values)
+    found = np.flatnonzero(unusable.any(axis=0)) if where is None else np.unique(where.col[unusable])
+    names = _shown(found.tolist() if columns is None else [columns[j] for j in found])
+    first = str(error).split("\n")[0].rstrip(".")
+    if "NaN" in first:
+        first += (
+            f".\n{type(estimator).__name__} does not accept missing values: fill them in, as "
+            "sklearn.impute does, or leave their observations or features out"
+        )
+    return ValueError(f"{first} ({names})")
+
+
+def _shown(columns: list[Any]) -> str:
+    """Name a few columns."""
+    names = ", ".join(map(repr, columns[:5])) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
+    return f"column {names}" if len(columns) == 1 else f"columns {names}"
+
+
+def _converts_to_float(X: Any) -> bool:
+    try:
+        array: NDArray[Any] = np.asarray(X)
+        if array.dtype.kind == "O":
+            array.astype(np.float64)
+        return bool(array.dtype.kind in "biufcO")
+    except (ValueError, TypeError):
+        return False
