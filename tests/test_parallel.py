@@ -152,7 +152,7 @@ def test_blocks_do_not_depend_on_the_number_of_workers():
 
 def test_workers_map_the_data_and_cannot_write_to_it():
     found = _parallel.run_blocks(
-        describe, [(LARGE, range(1)) for _ in range(4)], [1] * 4, n_jobs=2, verbose=0, description="look"
+        describe, [(LARGE, range(1)) for _ in range(4)], [1] * 4, n_jobs=2, description="look"
     )
     for mapped, writeable, process in found:
         assert mapped

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clusterwhy._fitting import cluster, fresh, predict_in_parts, take, train
 from clusterwhy._parallel import blocks, run_blocks
 from clusterwhy._patches import Minipatches, pack_bits
+from clusterwhy._progress import SILENT, Progress
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._votes import compact
 
@@ -38,27 +39,28 @@ class SklearnEngine:
     X : ndarray or CSR matrix of shape (N, M)
     clusterer, classifier : estimator
     n_jobs : int or None
-    verbose : int
-        Whether to show progress bars.
-    title : str
-        What progress bars say before the name of the pass.
     """
 
     X: Any
     clusterer: Any
     classifier: Any
     n_jobs: int | None = None
-    verbose: int = 0
-    title: str = ""
 
-    def cluster(self, patches: Minipatches, start: int = 0) -> Iterator[NDArray[np.int64]]:
+    def cluster(
+        self, patches: Minipatches, start: int = 0, progress: Progress = SILENT
+    ) -> Iterator[NDArray[np.int64]]:
         """Cluster minipatches from `start` on; yields labels (b, n) as the clusterer names them, block by block."""
         plan = blocks(len(patches), start=start)
         task = Task(patches, self.clusterer, None)
-        return self._run(cluster_block, task, plan, plan, "cluster")
+        return self._run(cluster_block, task, plan, plan, "cluster", progress)
 
     def classify(
-        self, patches: Minipatches, labels: NDArray[np.int32], n_classes: int, start: int = 0
+        self,
+        patches: Minipatches,
+        labels: NDArray[np.int32],
+        n_classes: int,
+        start: int = 0,
+        progress: Progress = SILENT,
     ) -> Iterator[tuple[NDArray[Any], NDArray[np.uint64]]]:
         """Train and predict minipatches from `start` on, whose aligned labels are given; yields blocks in order.
 
@@ -68,16 +70,18 @@ class SklearnEngine:
         task = Task(patches, None, self.classifier)
         # In a tuple, which a cluster sends with the block; a bare array would be left on one worker and lost with it.
         work = [(block, labels[block.start - start : block.stop - start], n_classes) for block in plan]
-        return self._run(classify_block, task, plan, work, "classify")
+        return self._run(classify_block, task, plan, work, "classify", progress)
 
-    def _run(self, function: Any, task: Task, plan: list[range], work: list[Any], name: str) -> Iterator[Any]:
+    def _run(
+        self, function: Any, task: Task, plan: list[range], work: list[Any], name: str, progress: Progress
+    ) -> Iterator[Any]:
         return run_blocks(
             function,
             [(self.X, task, one) for one in work],
             [len(block) for block in plan],
             n_jobs=self.n_jobs,
-            verbose=self.verbose,
-            description=self.title + name,
+            description=name,
+            progress=progress,
             start=plan[0].start if plan else 0,
         )
 

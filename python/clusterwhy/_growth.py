@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from clusterwhy._checkpoint import Checkpoint
 from clusterwhy._identity import Identity
 from clusterwhy._inference import rank_features
 from clusterwhy._patches import Minipatches
+from clusterwhy._progress import Progress
 from clusterwhy._reference import reference_from_overlaps
 from clusterwhy._votes import MAX_CLASSES, Ensemble, VoteStore
 from clusterwhy._warnings import warn_user
@@ -41,12 +43,12 @@ Votes = tuple[NDArray[Any], NDArray[np.uint64]]
 class Engine(Protocol):
     """Fits minipatches from `start` on, and yields what it finds in blocks of its own choice, in order."""
 
-    def cluster(self, patches: Minipatches, start: int = 0) -> Iterator[NDArray[np.int64]]:
+    def cluster(self, patches: Minipatches, start: int, progress: Progress) -> Iterator[NDArray[np.int64]]:
         """Yield labels (b, n) as the clusterer names them."""
         ...
 
     def classify(
-        self, patches: Minipatches, labels: NDArray[np.int32], n_classes: int, start: int = 0
+        self, patches: Minipatches, labels: NDArray[np.int32], n_classes: int, start: int, progress: Progress
     ) -> Iterator[Votes]:
         """Yield votes, and bits of who casts them, of classifiers trained on aligned labels."""
         ...
@@ -137,11 +139,13 @@ class GrowingEnsemble:
     def __len__(self) -> int:
         return self._size
 
-    def grow(self, n_patches: int) -> Grown:
+    def grow(self, n_patches: int, progress: Progress) -> Grown:
         """Append minipatches until there are `n_patches`."""
         patches = replace(self._design, n_patches=n_patches)
         start = len(self)
-        parts = self._blocks("labels", start, n_patches, lambda at: map(narrow, self._engine.cluster(patches, at)))
+        parts = self._blocks(
+            "labels", start, n_patches, lambda at: map(narrow, self._engine.cluster(patches, at, progress))
+        )
         reference = self._given
         if reference is None:
             reference, start = self._rebuild_reference(parts, patches)
@@ -161,7 +165,7 @@ class GrowingEnsemble:
             stage,
             start,
             n_patches,
-            lambda at: self._engine.classify(patches, aligned[at - start :], len(classes), at),
+            lambda at: self._engine.classify(patches, aligned[at - start :], len(classes), at, progress),
         ):
             votes.put(at, block, voters)
             at += len(block)
@@ -313,18 +317,23 @@ def grow_until(
     target: Target,
     score: Callable[[Grown], dict[str, Any]],
     convergence: Convergence,
+    progress: Progress,
 ) -> tuple[Grown, dict[str, Any]]:
-    """Grow an ensemble to its target; returns it with its scores, and writes down each look at them."""
+    """Grow an ensemble to its target, or until a callback asks to stop.
+
+    Returns it with its scores, and writes down each look at them.
+    """
     began = looked = time.monotonic()
     there = len(ensemble)
     size = target.first(there)
     while True:
-        grown = ensemble.grow(size)
-        scores = score(grown)
+        with look_at(size, target, progress) as look:
+            grown = ensemble.grow(size, look)
+            scores = score(grown)
         now = time.monotonic()
         precise = convergence.look(size, scores, target, now - looked)
         looked = now
-        if precise or target.n_patches is not None:
+        if precise or look.stopped or target.n_patches is not None:
             return grown, scores
         following = target.after(size, size - there, now - began)
         if following is None:
@@ -333,6 +342,11 @@ def grow_until(
         size = following
         # What may be as large as the data makes room for what comes in its place.
         del grown, scores
+
+
+def look_at(size: int, target: Target, progress: Progress) -> AbstractContextManager[Progress]:
+    """Begin a look at `size` minipatches, which is all of the task where it is the only one."""
+    return nullcontext(progress) if target.n_patches is not None else progress.part(f"{size} minipatches", 2)
 
 
 def warn_imprecise(record: dict[str, NDArray[Any]], target: Target) -> None:

@@ -27,6 +27,7 @@ from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
+from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data
 from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise, try_loss
 from clusterwhy._validation import (
@@ -67,18 +68,16 @@ class Settings:
     threads: int
     verbose: int
 
-    def choose_engine(
-        self, X: Any, n_columns: int, workers: ExitStack, title: str = ""
-    ) -> tuple[EngineChoice, Engine]:
+    def choose_engine(self, X: Any, n_columns: int, workers: ExitStack) -> tuple[EngineChoice, Engine]:
         """Decide, before anything is fitted, where minipatches of so many features run, and take the data there."""
         choice, native = choose_engine(self.engine, self.clusterer, self.classifier, X, n_columns)
         if self.verbose:
             print(f"clusterwhy: engine {choice!r}")
         engine: SklearnEngine | NativeEngine
         if native is None:
-            engine = SklearnEngine(X, self.clusterer, self.classifier, self.n_jobs, self.verbose, title)
+            engine = SklearnEngine(X, self.clusterer, self.classifier, self.n_jobs)
         else:
-            engine = NativeEngine(X, *native, self.threads, self.verbose, title)
+            engine = NativeEngine(X, *native, self.threads)
         workers.enter_context(data_on_workers(engine.X))
         return choice, engine
 
@@ -115,7 +114,7 @@ def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], cl
     )
 
 
-class MinipatchMixin(LOCOMixin):
+class MinipatchMixin(ReportsProgress, LOCOMixin):
     """Checks and questions that LOCO-MP and RAMPART share."""
 
     def __sklearn_tags__(self) -> Tags:
@@ -488,13 +487,15 @@ class LOCOMP(MinipatchMixin):
         LOCOMP
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
-        fitted = self._blank_copy()
-        with ExitStack() as workers:
-            fitted._fit(X, self if self.warm_start and self._has("_grown") else None, workers)
-        self._adopt(fitted)
+        earlier = self if self.warm_start and self._has("_grown") else None
+        with self._progress(X, None if self.n_patches == "auto" else 2) as progress:
+            fitted = self._blank_copy()
+            with ExitStack() as workers:
+                fitted._fit(X, earlier, workers, progress)
+            self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any, earlier: LOCOMP | None, workers: ExitStack) -> None:
+    def _fit(self, X: Any, earlier: LOCOMP | None, workers: ExitStack, progress: Progress) -> None:
         before = None if earlier is None else earlier._grown
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
@@ -530,7 +531,7 @@ class LOCOMP(MinipatchMixin):
             engine, design, reference, identity, threads=settings.threads, checkpoint=checkpoint, before=before
         )
         convergence = Convergence(None if earlier is None else earlier.convergence_)
-        grown, scores = grow_until(ensemble, target, settings.score, convergence)
+        grown, scores = grow_until(ensemble, target, settings.score, convergence, progress)
         self._grown = grown
         self.convergence_ = convergence.record
         self.n_patches_ = len(grown.patches)

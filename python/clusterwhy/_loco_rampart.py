@@ -20,6 +20,7 @@ from clusterwhy._importances import check_selection, resolve_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_missing_votes
 from clusterwhy._patches import Minipatches
+from clusterwhy._progress import Progress
 from clusterwhy._scores import Loss, try_loss
 from clusterwhy._validation import (
     MAX_COUNT,
@@ -165,13 +166,14 @@ class LOCORampart(MinipatchMixin):
         LOCORampart
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
-        fitted = self._blank_copy()
-        with ExitStack() as workers:
-            fitted._fit(X, workers)
-        self._adopt(fitted)
+        with self._progress(X) as progress:
+            fitted = self._blank_copy()
+            with ExitStack() as workers:
+                fitted._fit(X, workers, progress)
+            self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any, workers: ExitStack) -> None:
+    def _fit(self, X: Any, workers: ExitStack, progress: Progress) -> None:
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_features = X.shape[1]
@@ -201,7 +203,7 @@ class LOCORampart(MinipatchMixin):
             title = f"round {turn + 1}"
             part = None if checkpoint is None else checkpoint.part(title.replace(" ", "-"))
             design = self._round_design(X.shape, active, turn, seed)
-            choice, engine = settings.choose_engine(X, design.n_columns, workers, f"{title}: ")
+            choice, engine = settings.choose_engine(X, design.n_columns, workers)
             reference = given
             if reference is None:
                 reference = self._round_reference(X, active, settings, seed, found, part)
@@ -209,7 +211,9 @@ class LOCORampart(MinipatchMixin):
                 try_loss(settings.loss, reference[0], len(reference[1]))
             ensemble = GrowingEnsemble(engine, design, reference, {}, threads=settings.threads, checkpoint=part)
             convergence = Convergence()
-            found, scores = grow_until(ensemble, round_target(target, growth, turn), settings.score, convergence)
+            aim = round_target(target, growth, turn)
+            with progress.part(title, None if aim.n_patches is None else 2) as part_of_run:
+                found, scores = grow_until(ensemble, aim, settings.score, convergence, part_of_run)
             place(table, scores, active, n_features)
             importances = scores["feature_importances_"]
             self.rounds_.append(

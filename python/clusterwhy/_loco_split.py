@@ -30,6 +30,7 @@ from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse
 from clusterwhy._parallel import data_on_workers, run_blocks
+from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import (
     Loss,
@@ -45,7 +46,6 @@ from clusterwhy._validation import (
     check_count,
     check_data,
     check_patch_size,
-    check_verbose,
     decode_labels,
     encode_reference,
     n_threads,
@@ -152,7 +152,9 @@ class Refits:
     n_classes: int
     seed: int
 
-    def rises(self, sets: list[NDArray[np.int64]], n_jobs: int | None, verbose: int) -> list[NDArray[np.float64]]:
+    def rises(
+        self, sets: list[NDArray[np.int64]], n_jobs: int | None, progress: Progress
+    ) -> list[NDArray[np.float64]]:
         """Return for each split the rises of the loss (n, len(sets)), or (len(sets),) for a loss of the whole set."""
         plan = [
             (at, slice(start, start + SETS)) for at in range(len(self.judges)) for start in range(0, len(sets), SETS)
@@ -165,7 +167,7 @@ class Refits:
             ],
             [len(sets[part]) for _, part in plan],
             n_jobs=n_jobs,
-            verbose=verbose,
+            progress=progress,
             description="leave out",
             unit="feature",
         )
@@ -177,7 +179,7 @@ class Refits:
         return out
 
 
-class LOCOSplit(LOCOMixin):
+class LOCOSplit(ReportsProgress, LOCOMixin):
     """Feature importance for any clustering, by leaving one covariate out of a classifier across a split.
 
     The data are split; each part is clustered on its own; a classifier learns the clusters of the training
@@ -307,25 +309,26 @@ class LOCOSplit(LOCOMixin):
         LOCOSplit
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
-        fitted = self._blank_copy()
-        with ExitStack() as workers:
-            fitted._fit(X, workers)
-        self._adopt(fitted)
+        with self._progress(X, 3) as progress:
+            fitted = self._blank_copy()
+            with ExitStack() as workers:
+                fitted._fit(X, workers, progress)
+            self._adopt(fitted)
         return self
 
-    def _fit(self, X: Any, workers: ExitStack) -> None:
+    def _fit(self, X: Any, workers: ExitStack, progress: Progress) -> None:
         check_reference(self.reference)
         clusterer = check_clusterer(default_clusterer(self.reference) if self.clusterer is None else self.clusterer)
         classifier = check_classifier(native.RandomForest() if self.classifier is None else self.classifier)
         loss = check_loss(self.loss)
-        threads, verbose = n_threads(self.n_jobs), check_verbose(self.verbose)
+        threads = n_threads(self.n_jobs)
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=4)
         n_samples, n_features = X.shape
         check_selection(self.n_features_to_select, n_features)
         seed = seed_from_random_state(self.random_state)
         splits = self._draw_splits(n_samples, seed)
         workers.enter_context(data_on_workers(X))
-        progress: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": verbose}
+        running: dict[str, Any] = {"n_jobs": self.n_jobs, "progress": progress}
 
         parts = list(
             run_blocks(
@@ -334,7 +337,7 @@ class LOCOSplit(LOCOMixin):
                 [1] * len(splits),
                 description="cluster",
                 unit="split",
-                **progress,
+                **running,
             )
         )
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
@@ -357,11 +360,11 @@ class LOCOSplit(LOCOMixin):
             [1] * len(labelled),
             description="classify",
             unit="split",
-            **progress,
+            **running,
         )
         judges = [Judge(one, base[0], loss) for one, base in zip(labelled, bases, strict=True)]
         self._refits = Refits(X, classifier, judges, k, seed)
-        rises = self._refits.rises([np.array([j]) for j in range(n_features)], self.n_jobs, verbose)
+        rises = self._refits.rises([np.array([j]) for j in range(n_features)], self.n_jobs, progress)
         self.splits_ = [(split.train, split.calibration) for split in splits]
         self.classes_ = classes
         self.reference_labels_ = decode_labels(codes, classes)
@@ -494,7 +497,7 @@ class LOCOSplit(LOCOMixin):
                     "from"
                 )
         with data_on_workers(self._refits.X):
-            rises = self._refits.rises(members, self.n_jobs, check_verbose(self.verbose))
+            rises = self._refits.rises(members, self.n_jobs, Progress(check_verbose(self.verbose)))
         scores = [judge.mean(rise) for judge, rise in zip(self._refits.judges, rises, strict=True)]
         return np.asarray(sum(scores) / len(scores))
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from clusterwhy import _core
 from clusterwhy._engine import native_data
-from clusterwhy._parallel import blocks, on_cluster, progress, run_blocks
+from clusterwhy._parallel import blocks, on_cluster, run_blocks
 from clusterwhy._patches import Minipatches
+from clusterwhy._progress import SILENT, Progress
 from clusterwhy._recognise import NativeMethod
 
 # Minipatches in a call here, a second or so of work, and in one that a cluster's workers share out.
@@ -95,34 +96,35 @@ class NativeEngine:
     X : ndarray of shape (N, M)
     clusterer, classifier : NativeMethod
     threads : int
-    verbose : int
-        Whether to show progress bars.
-    title : str
-        What progress bars say before the name of the pass.
     """
 
     X: NDArray[Any]
     clusterer: NativeMethod
     classifier: NativeMethod
     threads: int = 1
-    verbose: int = 0
-    title: str = ""
 
     def __post_init__(self) -> None:
         # Once for both passes, which would each copy data in another order than C.
         self.X = native_data(self.X)
 
-    def cluster(self, patches: Minipatches, start: int = 0) -> Iterator[NDArray[np.int64]]:
+    def cluster(
+        self, patches: Minipatches, start: int = 0, progress: Progress = SILENT
+    ) -> Iterator[NDArray[np.int64]]:
         """Cluster minipatches from `start` on; yields labels (b, n), block by block."""
         calls = plans(patches, start=start)
         if on_cluster():
-            return self._share_out(cluster_on_worker, self.clusterer, calls, calls, "cluster")
+            return self._share_out(cluster_on_worker, self.clusterer, calls, calls, "cluster", progress)
         return self._run(
-            lambda call: cluster_plan(self.X, self.clusterer, call, self.threads), calls, calls, "cluster"
+            lambda call: cluster_plan(self.X, self.clusterer, call, self.threads), calls, calls, "cluster", progress
         )
 
     def classify(
-        self, patches: Minipatches, labels: NDArray[np.int32], n_classes: int, start: int = 0
+        self,
+        patches: Minipatches,
+        labels: NDArray[np.int32],
+        n_classes: int,
+        start: int = 0,
+        progress: Progress = SILENT,
     ) -> Iterator[tuple[NDArray[Any], NDArray[np.uint64]]]:
         """Train and predict minipatches from `start` on, whose aligned labels are given; yields blocks in order.
 
@@ -133,28 +135,40 @@ class NativeEngine:
         calls = plans(patches, self.X.shape[0] * n_classes * 8, start)
         work = [(call, labels[call.start - start : call.stop - start], n_classes) for call in calls]
         if on_cluster():
-            found = self._share_out(classify_on_worker, method, calls, work, "classify")
+            found = self._share_out(classify_on_worker, method, calls, work, "classify", progress)
         else:
             presorted = _core.Presorted(self.X) if method.presorted else None
             found = self._run(
-                lambda one: classify_plan(self.X, method, one, self.threads, presorted), calls, work, "classify"
+                lambda one: classify_plan(self.X, method, one, self.threads, presorted),
+                calls,
+                work,
+                "classify",
+                progress,
             )
         for call, (votes, trained) in zip(calls, found, strict=True):
             voters = patches.left_out(slice(call.start, call.stop))
             voters[~trained] = 0
             yield votes, voters
 
-    def _run(self, task: Callable[[Any], Any], calls: list[Plan], work: list[Any], name: str) -> Iterator[Any]:
+    def _run(
+        self, task: Callable[[Any], Any], calls: list[Plan], work: list[Any], name: str, progress: Progress
+    ) -> Iterator[Any]:
         """Run calls one after the other, each on all threads."""
         start, stop = (calls[0].start, calls[-1].stop) if calls else (0, 0)
-        with progress(stop, self.title + name, self.verbose, start=start) as advance:
+        with progress.steps(name, len(calls), stop, start=start) as step:
             for call, one in zip(calls, work, strict=True):
-                block = task(one)
-                advance(call.stop - call.start)
+                with step(call.stop - call.start):
+                    block = task(one)
                 yield block
 
     def _share_out(
-        self, task: Callable[..., Any], method: NativeMethod, calls: list[Plan], work: list[Any], name: str
+        self,
+        task: Callable[..., Any],
+        method: NativeMethod,
+        calls: list[Plan],
+        work: list[Any],
+        name: str,
+        progress: Progress,
     ) -> Iterator[Any]:
         """Run calls on the workers of a cluster."""
         return run_blocks(
@@ -162,8 +176,8 @@ class NativeEngine:
             [(self.X, method, one) for one in work],
             [call.stop - call.start for call in calls],
             n_jobs=None,
-            verbose=self.verbose,
-            description=self.title + name,
+            description=name,
+            progress=progress,
             start=calls[0].start if calls else 0,
         )
 

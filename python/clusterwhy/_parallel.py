@@ -1,4 +1,4 @@
-"""Spreads blocks of work over joblib's workers, whatever they are, and shows progress.
+"""Spreads blocks of work over joblib's workers, whatever they are.
 
 The backend is the user's: ``with joblib.parallel_config(backend="dask")`` decides where blocks run. Tasks are
 module-level functions, data are direct arguments (so that they are memory-mapped, or found where
@@ -15,7 +15,8 @@ from typing import Any
 from joblib import parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm.auto import tqdm
+
+from clusterwhy._progress import SILENT, Progress
 
 # Minipatches in a block: long enough that handing one out costs nothing beside it, short enough to watch.
 BLOCK = 32
@@ -27,15 +28,6 @@ def blocks(n_patches: int, bytes_per_patch: int = 0, start: int = 0, most: int |
     """Cut ``start..n_patches`` into blocks that depend on the data's size alone."""
     size = max(1, min(most or BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
     return [range(first, min(first + size, n_patches)) for first in range(start, n_patches, size)]
-
-
-@contextmanager
-def progress(
-    total: int, description: str, verbose: int, *, unit: str = "patch", start: int = 0
-) -> Iterator[Callable[[int], Any]]:
-    """Show a progress bar of `total` units, `start` of them done before; yields the function that moves it on."""
-    with tqdm(total=total, initial=start, desc=description, unit=unit, disable=not verbose, leave=True) as bar:
-        yield bar.update
 
 
 def on_cluster() -> bool:
@@ -65,21 +57,23 @@ def run_blocks(
     sizes: Sequence[int],
     *,
     n_jobs: int | None,
-    verbose: int,
     description: str,
+    progress: Progress = SILENT,
     unit: str = "patch",
     start: int = 0,
 ) -> Iterator[Any]:
     """Run ``task(*args)`` for each of `arguments` and yield the results in order.
 
-    Results are yielded as they come where the backend can do that, else all at the end. The progress bar counts
+    Results are yielded as they come where the backend can do that, else all at the end. The progress counts
     `sizes` in `unit`, from `start`.
     """
     parallel = Parallel(n_jobs=n_jobs, return_as="list")
     if getattr(parallel._backend, "supports_return_generator", False):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator")
     calls = (delayed(task)(*args) for args in arguments)
-    with progress(start + sum(sizes), description, verbose, unit=unit, start=start) as advance:
-        for size, result in zip(sizes, parallel(calls), strict=True):
-            advance(size)
+    with progress.steps(description, len(sizes), start + sum(sizes), unit=unit, start=start) as step:
+        results = iter(parallel(calls))
+        for size in sizes:
+            with step(size):
+                result = next(results)
             yield result

@@ -28,7 +28,6 @@ def without_each(
         [(*arguments, part) for part in parts],
         [len(part) for part in parts],
         n_jobs=n_jobs,
-        verbose=0,
         description=description,
     )
     return [result for results in found for result in results]

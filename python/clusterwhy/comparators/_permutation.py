@@ -133,7 +133,7 @@ class PermutationImportance(ComparatorMixin):
         samples = np.empty((n_samples, n_features))
         repeats = np.empty((n_repeats, len(self.classes_) + 1, n_features))
         found = run_blocks(
-            permute, arguments, [len(part) for part in parts], n_jobs=self.n_jobs, verbose=0, description="permute"
+            permute, arguments, [len(part) for part in parts], n_jobs=self.n_jobs, description="permute"
         )
         for part, (of_samples, of_repeats) in zip(parts, found, strict=True):
             columns = slice(part.start, part.stop)

@@ -15,13 +15,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clusterwhy._atomic_fit import AtomicFit
 from clusterwhy._inference import rank_features
+from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._validation import (
     check_count,
     check_data,
     check_nonnegative,
     check_option,
     check_positive,
-    check_verbose,
     n_threads,
     seed_from_random_state,
     warn_one_cluster,
@@ -51,7 +51,9 @@ _HEAD_BATCHES = 4
 _PATIENCE, _LEAST_PATIENCE = 0.2, 10
 
 
-class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, AtomicFit):
+class InterpretableDeepClustering(
+    ReportsProgress, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, AtomicFit
+):
     """Clustering by a neural network that says which features it used, for each observation and each cluster.
 
     A gating network opens, for every observation, the features that an autoencoder needs to rebuild it; a clustering
@@ -281,28 +283,30 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
         TypeError, ValueError
             For parameters or data that cannot be used, and when training diverges.
         """
-        fitted = self._blank_copy()
         earlier = vars(self).get("_networks_") if self.warm_start else None
-        fitted._train(X, earlier)
-        self._adopt(fitted)
+        with self._progress(X, 3) as progress:
+            fitted = self._blank_copy()
+            fitted._train(X, earlier, progress)
+            self._adopt(fitted)
         return self
 
-    def _train(self, X: Any, earlier: Networks | None) -> None:
+    def _train(self, X: Any, earlier: Networks | None, progress: Progress) -> None:
         X = check_data(self, X, allow_nan=False, minimum=2, accept_sparse=False)
         settings = self._check_settings(*X.shape)
         networks = initial_networks(settings, X) if earlier is None else continued(earlier, settings)
         data = networks.standardise(X)
 
-        self.loss_curve_ = np.asarray(train_autoencoder(networks, data, settings))
+        self.loss_curve_ = np.asarray(train_autoencoder(networks, data, settings, progress))
         self.n_iter_ = len(self.loss_curve_)
         gates = networks.gates(data, settings.threads)
         gated = data * gates
         networks.calibrate_encoder(gated, settings.threads)
         embedding = networks.embed(gated, settings.threads)
-        losses, self.head_coding_rates_ = train_heads(networks, embedding, settings)
+        losses, self.head_coding_rates_ = train_heads(networks, embedding, settings, progress)
         self.head_loss_curve_ = np.asarray(losses)
         self.labels_ = networks.logits(embedding, settings.threads).argmax(axis=1)
-        self.cluster_gate_loss_curve_ = np.asarray(train_cluster_gates(networks, gated, self.labels_, settings))
+        losses = train_cluster_gates(networks, gated, self.labels_, settings, progress)
+        self.cluster_gate_loss_curve_ = np.asarray(losses)
 
         self.classes_ = np.arange(settings.architecture.n_clusters)
         self.sample_importances_ = gates
@@ -381,7 +385,6 @@ class InterpretableDeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMi
             tol=check_nonnegative(self.tol, "tol"),
             seed=seed_from_random_state(self.random_state),
             threads=n_threads(self.n_jobs),
-            verbose=check_verbose(self.verbose),
         )
 
     # ------------------------------------------------------------------ new data

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sklearn.exceptions import ConvergenceWarning
 
-from clusterwhy._parallel import progress
+from clusterwhy._progress import Progress
 
 
 def along_cosine(start: float, end: float, share: float) -> float:
@@ -53,18 +53,26 @@ class Plateau:
 
 
 def run_epochs(
-    n_epochs: int, step: Callable[[int], float], *, name: str, verbose: int, plateau: Plateau, first_watched: int = 0
+    n_epochs: int,
+    step: Callable[[int], float],
+    *,
+    name: str,
+    progress: Progress,
+    plateau: Plateau,
+    first_watched: int = 0,
 ) -> list[float]:
     """Call ``step(epoch)`` for each epoch and return the losses.
 
-    Training ends early when the losses from epoch `first_watched` on reach a plateau, and, with a warning, at Ctrl-C,
-    or when a loss is no longer finite. `step` must leave everything as it was when it is interrupted.
+    Training ends early when the losses from epoch `first_watched` on reach a plateau, when a callback asks for it,
+    and, with a warning, at Ctrl-C, or when a loss is no longer finite. `step` must leave everything as it was when it
+    is interrupted.
     """
     losses: list[float] = []
-    with progress(n_epochs, name, verbose, unit="epoch") as advance:
+    with progress.steps(name, n_epochs, n_epochs, unit="epoch") as begin:
         for epoch in range(n_epochs):
             try:
-                loss = step(epoch)
+                with begin(1) as task:
+                    loss = step(epoch)
             except KeyboardInterrupt:
                 warnings.warn(
                     f"training of the {name} was interrupted after {epoch} of {n_epochs} epochs; what was learned is "
@@ -74,12 +82,11 @@ def run_epochs(
                 )
                 break
             losses.append(loss)
-            advance(1)
             if not math.isfinite(loss):
                 raise ValueError(
                     f"the loss of the {name} was {loss} after {epoch + 1} epochs: training diverged; lower its "
                     "learning rate, or scale the data"
                 )
-            if epoch >= first_watched and plateau.reached(loss):
+            if task.stopped or (epoch >= first_watched and plateau.reached(loss)):
                 break
     return losses

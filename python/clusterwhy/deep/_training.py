@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy import _core
+from clusterwhy._progress import Progress
 
 from ._architecture import Architecture
 from ._schedule import Plateau, along_cosine, run_epochs
@@ -59,7 +60,6 @@ class Settings:
     tol: float
     seed: int
     threads: int
-    verbose: int
 
 
 @dataclass
@@ -230,7 +230,7 @@ def _epoch(settings: Settings, stage: Stage, epoch: int, done: int) -> dict[str,
     }
 
 
-def train_autoencoder(networks: Networks, X: _Floats, settings: Settings) -> list[float]:
+def train_autoencoder(networks: Networks, X: _Floats, settings: Settings, progress: Progress) -> list[float]:
     """Stage 1: the autoencoder, and then the gates with it. Networks that were trained before start with gates."""
     a, stage = settings.architecture, settings.autoencoder
     done = networks.epochs[0]
@@ -266,14 +266,14 @@ def train_autoencoder(networks: Networks, X: _Floats, settings: Settings) -> lis
         stage.n_epochs,
         step,
         name="autoencoder",
-        verbose=settings.verbose,
+        progress=progress,
         plateau=Plateau(settings.tol, stage.patience),
         first_watched=pretrain + int(rise),
     )
 
 
 def train_heads(
-    networks: Networks, embedding: _Floats, settings: Settings
+    networks: Networks, embedding: _Floats, settings: Settings, progress: Progress
 ) -> tuple[list[float], NDArray[np.float64]]:
     """Stage 2: several heads, of which the one with the lowest coding rate is kept.
 
@@ -303,7 +303,7 @@ def train_heads(
         return float(found.mean())
 
     plateau = Plateau(settings.tol, stage.patience)
-    run_epochs(stage.n_epochs, step, name="clustering heads", verbose=settings.verbose, plateau=plateau)
+    run_epochs(stage.n_epochs, step, name="clustering heads", progress=progress, plateau=plateau)
 
     rates = []
     statistics = []
@@ -318,7 +318,7 @@ def train_heads(
 
 
 def train_cluster_gates(
-    networks: Networks, gated: _Floats, labels: NDArray[np.int64], settings: Settings
+    networks: Networks, gated: _Floats, labels: NDArray[np.int64], settings: Settings, progress: Progress
 ) -> list[float]:
     """Stage 2: the clusters' gates, against labels that no longer change."""
     a, stage = settings.architecture, settings.cluster_gates
@@ -346,7 +346,7 @@ def train_cluster_gates(
         stage.n_epochs,
         step,
         name="clusters' gates",
-        verbose=settings.verbose,
+        progress=progress,
         plateau=Plateau(settings.tol, stage.patience),
         first_watched=int(rise),
     )
