@@ -1,5 +1,6 @@
 """Where the work runs changes nothing: backends, workers, processes, threads, interruptions."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 
 import joblib
 import numpy as np
@@ -79,7 +81,42 @@ def fresh(model, **changes):
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@contextmanager
+def ray_cluster():
+    import ray
+    from ray.util.joblib import register_ray
+
+    ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
+    register_ray()
+    yield
+    ray.shutdown()
+
+
+@contextmanager
+def spark_cluster():
+    from joblibspark import register_spark
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    session = builder.config("spark.pyspark.python", sys.executable).getOrCreate()
+    register_spark()
+    yield
+    session.stop()
+
+
+# Those that need packages which are not among the tests' are tried where they are installed.
+BACKENDS = {"loky": (nullcontext, []), "threading": (nullcontext, [])}
+ELSEWHERE = {"ray": (ray_cluster, ["ray"]), "spark": (spark_cluster, ["pyspark", "joblibspark"])}
+BACKENDS |= {name: found for name, found in ELSEWHERE.items() if all(map(importlib.util.find_spec, found[1]))}
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request):
+    """Name a backend that runs."""
+    with BACKENDS[request.param][0]():
+        yield request.param
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_backends_give_the_same_bits(backend, name, alone):
     with joblib.parallel_config(backend=backend):
