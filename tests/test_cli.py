@@ -58,6 +58,12 @@ def folder(tmp_path_factory):
     missing = FRAME.copy()
     missing.iloc[4, 2] = np.nan
     missing.to_csv(path / "missing.csv", index=False)
+    (path / "names.csv").write_text("a,b\n")
+    (path / "one.csv").write_text("a\n1\n2\n3\n")
+    (path / "german.tsv").write_text("a\tb\n1,5\t2,0\n2,5\t4,0\n")
+    (path / "latin.csv").write_bytes("größe,b\n1,2\n3,4\n".encode("latin-1"))
+    (path / "blank.csv").write_text("a,b,kind\n1,2,\n3,4,\n")
+    FRAME.replace(X[0, 0], np.inf).to_csv(path / "infinite.csv", index=False)
     return path
 
 
@@ -71,7 +77,12 @@ def run(capsys, *arguments):
     assert main([*map(str, arguments)]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    return pd.read_csv(io.StringIO(captured.out), float_precision="round_trip")
+    return table(captured.out)
+
+
+def table(text):
+    """Read what a command printed, to the last bit."""
+    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
 
 
 # ------------------------------------------------------------------------------------------ explain
@@ -113,10 +124,69 @@ def test_columns_that_pandas_numbered(folder, capsys, tmp_path):
         assert sorted(frame["feature"]) == list(range(M))
 
 
-def test_sparse_data(folder, capsys):
-    frame = run(capsys, "explain", folder / "sparse.npz", "-k", 3, "--clusterer", "kmeans", *SMALL)
-    model = cw.LOCOMP(KMeans(3), **MODEL).fit(sp.csr_matrix(X))
-    np.testing.assert_array_equal(frame["importance"], model.to_frame()["importance"])
+def test_sparse_data(folder, capsys, monkeypatch):
+    explain = ["explain", str(folder / "sparse.npz"), "-k", "3", *SMALL[:-1]]
+    assert main(explain) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "clusterwhy: note: the sparse matrix is made dense (0.0 MB)\n"
+    frame = table(captured.out)
+    dense = cw.LOCOMP(AgglomerativeClustering(3), **MODEL).fit(X)
+    np.testing.assert_array_equal(frame["importance"], dense.to_frame()["importance"])
+
+    # What does not fit stays as it is.
+    monkeypatch.setattr("clusterwhy.cli._data.MAX_DENSE_BYTES", 100)
+    assert main([*explain, "--clusterer", "kmeans"]) == 0
+    captured = capsys.readouterr()
+    assert "the sparse matrix stays sparse, since it takes 0.0 GB when dense" in captured.err
+    frame = table(captured.out)
+    sparse = cw.LOCOMP(KMeans(3), **MODEL).fit(sp.csr_matrix(X))
+    np.testing.assert_array_equal(frame["importance"], sparse.to_frame()["importance"])
+
+
+def test_decimals_separators_and_encodings(folder, capsys, tmp_path, expected):
+    named = FRAME.rename(columns={"gene0": "größe"})
+    named.to_csv(tmp_path / "german.csv", sep=";", decimal=",", index=False, encoding="latin-1")
+    for options in (["--decimal", ","], ["--decimal", ",", "--sep", ";"]):
+        frame = run(capsys, "explain", tmp_path / "german.csv", "-k", 3, "--encoding", "latin-1", *options, *SMALL)
+        np.testing.assert_array_equal(frame["importance"], expected.to_frame()["importance"])
+        assert "größe" in set(frame["feature"])
+    FRAME.to_csv(tmp_path / "tabs.csv", sep="\t", index=False, encoding="utf-8-sig", lineterminator="\r\n")
+    frame = run(capsys, "explain", tmp_path / "tabs.csv", "-k", 3, "--sep", r"\t", *SMALL)
+    pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
+
+
+def test_columns_of_the_same_name_are_named(folder, capsys, tmp_path):
+    twice = FRAME.rename(columns={"gene3": "gene1"})
+    twice.to_csv(tmp_path / "twice.csv", index=False)
+    anndata.AnnData(X, var=pd.DataFrame(index=twice.columns)).write_h5ad(tmp_path / "twice.h5ad")
+    for name, renamed in {"twice.csv": "gene1.1", "twice.h5ad": "gene1-1"}.items():
+        assert main(["explain", str(tmp_path / name), "-k", "3", *SMALL[:-1]]) == 0
+        captured = capsys.readouterr()
+        warning = f"more than one column is called gene1: the later ones are named such as {renamed}"
+        assert captured.err == f"clusterwhy: warning: {warning}\n"
+        assert renamed in set(table(captured.out)["feature"])
+
+
+def test_observations_without_a_label_are_left_out(folder, capsys, tmp_path):
+    labels = pd.Series(GROUPS.astype(str)).where(np.arange(N) % 10 > 0)
+    obs = pd.DataFrame({"leiden": pd.Categorical(labels)}, index=[f"cell{i}" for i in range(N)])
+    anndata.AnnData(X, obs=obs, var=pd.DataFrame(index=NAMES)).write_h5ad(tmp_path / "d.h5ad")
+    FRAME.assign(leiden=labels.astype(float)).to_csv(tmp_path / "d.csv", index=False)
+    (tmp_path / "leiden").write_text("\n".join(labels.fillna("")))
+    np.savez(tmp_path / "d.npz", X=X, feature_names=NAMES)
+    there = labels.notna().to_numpy()
+    reference = cw.LOCOMP(AgglomerativeClustering(3), reference=GROUPS[there], **MODEL).fit(FRAME[there])
+    for name in ("d.h5ad", "d.csv", "d.npz"):
+        column = "leiden" if name != "d.npz" else str(tmp_path / "leiden")
+        saved = ["--labels-out", str(tmp_path / "labels.csv")]
+        assert main(["explain", str(tmp_path / name), "--labels", column, *SMALL[:-1], *saved]) == 0
+        captured = capsys.readouterr()
+        assert captured.err == (
+            f"clusterwhy: warning: the labels in {column}: 6 of 60 observations have none, and are left out\n"
+        )
+        frame = table(captured.out)
+        pd.testing.assert_frame_equal(frame, reference.to_frame(), check_exact=True)
+        assert len(pd.read_csv(tmp_path / "labels.csv")) == 54
 
 
 def test_methods_and_models(folder, capsys):
@@ -270,7 +340,7 @@ WRONG = {
     "one column": (
         ["semicolons.csv", "-k", "3"],
         2,
-        "has one column, 'gene0;gene1;gene2;gene3;gene4;gene5;gene': na",
+        "has one column, 'gene0;gene1;gene2;gene3;gene4;gene5;gene': are they separated otherwise (--sep ';')?",
     ),
     "no header": (["bare.csv", "-k", "3"], 2, "is it an observation (--no-header)?"),
     "text column": (["labelled.csv.gz", "-k", "3"], 2, "not numbers: kind; leave such columns out (--drop), or"),
@@ -292,7 +362,18 @@ WRONG = {
         2,
         "hdbscan finds the number of clusters itself",
     ),
-    "large K": (["d.csv", "-k", "99"], 1, "AgglomerativeClustering failed on all the data"),
+    "large K": (["d.csv", "-k", "99"], 2, "99 clusters are more than the 60 observations: pass a smaller -k"),
+    "names alone": (["names.csv", "-k", "3"], 1, "names.csv has names of columns, and no observation below them"),
+    "one feature": (["one.csv", "-k", "3"], 2, "one.csv has one column, 'a': there must be two features or more"),
+    "decimal commas": (
+        ["german.tsv", "-k", "3"],
+        2,
+        "not numbers: a, b; is the comma their decimal point (--decimal",
+    ),
+    "one for both": (["d.csv", "-k", "3", "--sep", ".", "--decimal", "."], 2, "--decimal . is also the separator"),
+    "encoding": (["latin.csv", "-k", "3"], 1, "latin.csv cannot be read as text: 'utf-8' codec can't decode byte"),
+    "no labels": (["blank.csv", "--labels", "kind"], 1, "the labels in kind: no observation has one"),
+    "infinite": (["infinite.csv", "-k", "3"], 1, "Input X contains infinity"),
     "missing values": (["missing.csv", "-k", "3"], 1, "Input X contains NaN. LOCOMP does not accept missing values"),
     "own labels": (["d.npz", "--labels", "kind", "--method", "impacc"], 2, "--labels is not for the method impacc"),
     "no clusters": (
@@ -305,8 +386,6 @@ WRONG = {
         2,
         "--n-patches is not for the me",
     ),
-    "top": (["d.csv", "-k", "3", "--top", "0"], 2, "--top must be at least 1, got 0"),
-    "level": (["d.csv", "-k", "3", "--level", "95"], 2, "--level must lie strictly between 0 and 1, got 95"),
     "out": (["d.csv", "-k", "3", "--out", "s.xlsx"], 2, "--out s.xlsx: the name must end in .csv, .tsv, .json"),
     "plot": (["d.csv", "-k", "3", "--plot", "s.doc"], 2, "--plot s.doc: the name must end in "),
     "no folder": (["d.csv", "-k", "3", "--out", "no/s.csv"], 2, "no/s.csv: there is no folder no"),
@@ -333,9 +412,23 @@ def test_errors_are_one_line(case, folder, capsys, monkeypatch):
         (["explain"], "clusterwhy explain: error: the following arguments are required: data (see "),
         (
             ["explain", "d.csv", "-k", "x"],
-            "clusterwhy explain: error: argument -k/--clusters: invalid int value: 'x'",
+            "clusterwhy explain: error: argument -k/--clusters: must be a whole number of at least 1, got 'x'",
         ),
-        (["explain", "d.csv", "--max-samples", "half"], "argument --max-samples: invalid number value: 'half'"),
+        (["explain", "d.csv", "-k", "0"], "argument -k/--clusters: must be a whole number of at least 1, got '0'"),
+        (["explain", "d.csv", "--top", "0"], "argument --top: must be a whole number of at least 1, got '0'"),
+        (["explain", "d.csv", "--level", "95"], "argument --level: must lie strictly between 0 and 1, got '95'"),
+        (["explain", "d.csv", "--jobs", "0"], "argument --jobs: must be a whole number other than 0"),
+        (["explain", "d.csv", "--seed", "-1"], "argument --seed: must be a whole number of at least 0"),
+        (["explain", "d.csv", "--n-patches", "many"], "argument --n-patches: must be auto or a whole number of at"),
+        *[
+            (
+                ["explain", "d.csv", "--max-samples", size],
+                "--max-samples: must be a count of at least 1, or a fraction",
+            )
+            for size in ("half", "0", "1.5", "-3", "nan")
+        ],
+        (["explain", "d.csv", "--decimal", "::"], "argument --decimal: must be one character, got '::'"),
+        (["explain", "d.csv", "--encoding", "klingon"], "argument --encoding: must be an encoding that Python knows"),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):

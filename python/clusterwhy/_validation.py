@@ -17,6 +17,8 @@ from clusterwhy._tables import is_constant, read_table
 from clusterwhy._warnings import warn_user
 
 NOISE = -1
+# Sparse values are made dense up to this size: the scores of as many features take up to four times as much again.
+MAX_DENSE_BYTES = 2**31
 
 
 def _is_integer(value: Any) -> bool:

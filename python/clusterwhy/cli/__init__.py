@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
+            if getattr(options, "quiet", False):
+                warnings.simplefilter("ignore")
             options.run(options)
             sys.stdout.flush()
     except KeyboardInterrupt:

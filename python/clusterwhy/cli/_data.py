@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
 
-from clusterwhy._validation import label_array
-from clusterwhy.cli._errors import UsageError
+from clusterwhy._importances import import_extra
+from clusterwhy._validation import MAX_DENSE_BYTES
+from clusterwhy.cli._errors import UsageError, say
 from clusterwhy.cli._readers import READERS
-from clusterwhy.cli._table import Table, as_labels
+from clusterwhy.cli._table import Table, as_labels, with_names
 
 # Options that mean nothing for other formats.
 OPTIONS = {
     "sep": ("csv", "tsv"),
+    "decimal": ("csv", "tsv"),
+    "encoding": ("csv", "tsv"),
     "no_header": ("csv", "tsv"),
     "drop": ("csv", "tsv", "parquet"),
     "key": ("npz",),
@@ -45,7 +49,11 @@ def read_data(options: Namespace) -> Table:
             pass
     data = READERS[kind](source, options)
     if options.labels is not None and data.labels is None:
-        data.labels = read_labels(options.labels, len(data.rows))
+        data.labels = read_labels(options.labels)
+    if data.labels is not None:
+        settle_labels(data, f"the labels in {options.labels}")
+    if issparse(data.X):
+        make_dense(data, options)
     if options.standardize:
         scaler = StandardScaler(with_mean=not issparse(data.X))
         if hasattr(data.X, "columns"):
@@ -67,11 +75,38 @@ def guess_format(path: str) -> str:
     return kind
 
 
-def read_labels(path: str, n_samples: int) -> NDArray[Any]:
+def read_labels(path: str) -> NDArray[Any]:
     """Read labels from a file of one label a line, or .npy."""
     if not Path(path).is_file():
         raise UsageError(f"--labels {path} is neither a column of the data nor a file")
     if path.endswith(".npy"):
-        return label_array(np.load(path, allow_pickle=False), n_samples, f"the labels in {path}")
-    lines = Path(path).read_text(encoding="utf-8").split("\n")
-    return as_labels([line.strip() for line in lines if line.strip()], n_samples, f"the labels in {path}")
+        return np.asarray(np.load(path, allow_pickle=False))
+    lines = Path(path).read_text(encoding="utf-8-sig").rstrip().split("\n")
+    return np.array([line.strip() for line in lines])
+
+
+def settle_labels(data: Table, what: str) -> None:
+    """Check the labels; observations that have none are left out."""
+    pandas = import_extra("pandas", "cli", "labels")
+    labels = np.asarray(data.labels)
+    if labels.shape == data.rows.shape:
+        there = ~(pandas.isna(labels) | (labels.astype(str) == ""))
+        if not there.any():
+            raise ValueError(f"{what}: no observation has one")
+        if not there.all():
+            left_out = f"{(~there).sum()} of {len(there)} observations"
+            warnings.warn(f"{what}: {left_out} have none, and are left out", UserWarning, stacklevel=2)
+            labels, data.X, data.rows = labels[there], data.X[there], data.rows[there]
+    data.labels = as_labels(labels, len(data.rows), what)
+
+
+def make_dense(data: Table, options: Namespace) -> None:
+    """Make a sparse matrix dense where it fits: Rust takes only such data, and so do most clusterers."""
+    size = data.X.shape[0] * data.X.shape[1] * max(4, data.X.dtype.itemsize)
+    if size > MAX_DENSE_BYTES:
+        note = f"the sparse matrix stays sparse, since it takes {size / 1e9:.1f} GB when dense: Rust does not take it"
+    else:
+        note = f"the sparse matrix is made dense ({size / 1e6:.1f} MB)"
+        data.X = with_names(data.X.toarray(), data.names)
+    if not options.quiet:
+        say(f"note: {note}")

@@ -100,4 +100,6 @@ def make_clusterer(options: Namespace, data: Table) -> Any:
         k = len(encode_reference(data.labels, None)[1])
     if k is None:
         raise UsageError("how many clusters? Pass -k K, or --labels to explain labels that you have")
+    if k > len(data.rows):
+        raise UsageError(f"{k} clusters are more than the {len(data.rows)} observations: pass a smaller -k")
     return CLUSTERERS[options.clusterer](k)

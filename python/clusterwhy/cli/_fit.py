@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from argparse import Namespace
 from contextlib import redirect_stdout
 from typing import Any
@@ -18,9 +17,7 @@ def fit(method: str, options: Namespace, data: Table) -> Any:
     """Fit a method; whatever talks while it runs talks to standard error."""
     verbose = int(sys.stderr.isatty() and not options.quiet)
     model = make_model(method, options, data, verbose)
-    with redirect_stdout(sys.stderr), warnings.catch_warnings():
-        if options.quiet:
-            warnings.simplefilter("ignore")
+    with redirect_stdout(sys.stderr):
         model.fit(data.X)
     if data.names is not None:
         # Sparse data have no names of their own.

@@ -20,10 +20,6 @@ ROWS = 20
 
 def check_output(options: Namespace) -> None:
     """Find out before the work begins whether its results can be written."""
-    if options.top is not None and options.top < 1:
-        raise UsageError(f"--top must be at least 1, got {options.top}")
-    if not 0 < options.level < 1:
-        raise UsageError(f"--level must lie strictly between 0 and 1, got {options.level:g}")
     if options.out and options.out.suffix.lower() not in SAVED:
         raise UsageError(f"--out {options.out}: the name must end in {', '.join(SAVED)}")
     if options.plot:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -80,6 +84,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument("data", help=f"a file of type {', '.join(READERS)}, or - for standard input (CSV)")
     data.add_argument("--input-format", choices=READERS, help="where the file's name does not tell")
     data.add_argument("--sep", help="what separates columns of text (comma, or tab in .tsv)")
+    data.add_argument("--decimal", type=character, metavar="C", help="decimal point of text (.); , makes --sep ;")
+    data.add_argument("--encoding", type=encoding, help="how text is encoded (utf-8), such as latin-1 or utf-16")
     data.add_argument("--no-header", action="store_true", help="the first line of text is an observation")
     data.add_argument(
         "--drop", action="append", default=[], metavar="COLUMN", help="leave a column out (may be repeated)"
@@ -99,41 +105,95 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Add how to score; defaults are those of the method."""
     model = parser.add_argument_group("model")
     model.add_argument("--clusterer", choices=CLUSTERERS, default="ward", help="what clusters the data (ward)")
-    model.add_argument("-k", "--clusters", type=int, metavar="K", help="how many clusters (as many as --labels has)")
+    model.add_argument(
+        "-k", "--clusters", type=count, metavar="K", help="how many clusters (as many as --labels has)"
+    )
     model.add_argument("--classifier", choices=CLASSIFIERS, help="what predicts the clusters (the method's own)")
     model.add_argument(
         "--n-patches", type=count_or_auto, metavar="B", help="minipatches (1000), or auto: until the top is precise"
     )
-    size = "of a minipatch: a fraction, or a count"
-    model.add_argument("--max-samples", type=number, metavar="SIZE", help=f"observations {size} (0.2)")
-    model.add_argument("--max-features", type=number, metavar="SIZE", help=f"features {size} (0.2)")
-    model.add_argument("--n-repeats", type=int, help="splits of split (1), permutations of permutation (10)")
+    part = "of a minipatch: a fraction, or a count"
+    model.add_argument("--max-samples", type=size, metavar="SIZE", help=f"observations {part} (0.2)")
+    model.add_argument("--max-features", type=size, metavar="SIZE", help=f"features {part} (0.2)")
+    model.add_argument("--n-repeats", type=count, help="splits of split (1), permutations of permutation (10)")
     model.add_argument("--loss", choices=NAMED, help="what is compared with and without a feature (hinge)")
     model.add_argument("--engine", choices=("auto", "native", "sklearn"), help="where minipatches run (auto)")
-    model.add_argument("--seed", type=int, default=0, help="one seed gives the same result anywhere (0)")
-    model.add_argument("--jobs", type=int, default=-1, help="workers (-1: every core)")
+    model.add_argument("--seed", type=seed, default=0, help="one seed gives the same result anywhere (0)")
+    model.add_argument("--jobs", type=workers, default=-1, help="workers (-1: every core)")
     model.add_argument("-q", "--quiet", action="store_true", help="no progress and no warnings")
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Add what to do with the scores."""
     output = parser.add_argument_group("output")
-    output.add_argument("--top", type=int, metavar="N", help="only the N best features (20 in tables and figures)")
-    output.add_argument("--level", type=float, default=0.95, help="coverage of the intervals (0.95)")
+    output.add_argument("--top", type=count, metavar="N", help="only the N best features (20 in tables and figures)")
+    output.add_argument("--level", type=proportion, default=0.95, help="coverage of the intervals (0.95)")
     output.add_argument("--adjust", choices=CORRECTIONS, default="bh", help="correction of p-values (bh)")
     output.add_argument("--format", choices=FORMATS, help="of standard output (table on a terminal, csv in a pipe)")
     output.add_argument("--out", type=Path, metavar="FILE", help="save the scores as .csv, .tsv or .json")
     output.add_argument("--plot", type=Path, metavar="FILE", help="save a figure as .png, .pdf or .svg")
 
 
-def number(text: str) -> float:
-    """Read a count as an int, and a fraction as a float."""
+# What an option may be; argparse names the option, and the type, before the message.
+
+
+def whole(text: str, wanted: str, accepts: Callable[[int], bool]) -> int:
+    """Read a whole number that is accepted."""
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
-        return float(text)
+        value = None
+    if value is None or not accepts(value):
+        raise ArgumentTypeError(f"must be {wanted}, got {text!r}")
+    return value
+
+
+def count(text: str) -> int:
+    """Read how many."""
+    return whole(text, "a whole number of at least 1", lambda value: value >= 1)
+
+
+def seed(text: str) -> int:
+    """Read a seed."""
+    return whole(text, "a whole number of at least 0, below 2**64", lambda value: 0 <= value < 2**64)
+
+
+def workers(text: str) -> int:
+    """Read a number of workers, as joblib counts them."""
+    return whole(text, "a whole number other than 0 (-1: every core)", lambda value: value != 0)
 
 
 def count_or_auto(text: str) -> int | str:
     """Read a number of minipatches."""
-    return text if text == "auto" else int(text)
+    return text if text == "auto" else whole(text, "auto or a whole number of at least 1", lambda value: value >= 1)
+
+
+def proportion(text: str) -> float:
+    """Read a number strictly between 0 and 1."""
+    with suppress(ValueError):
+        if 0 < float(text) < 1:
+            return float(text)
+    raise ArgumentTypeError(f"must lie strictly between 0 and 1, got {text!r}")
+
+
+def size(text: str) -> float:
+    """Read a count as an int, and a fraction as a float."""
+    for kind in (count, proportion):
+        with suppress(ArgumentTypeError):
+            return kind(text)
+    raise ArgumentTypeError(f"must be a count of at least 1, or a fraction between 0 and 1, got {text!r}")
+
+
+def character(text: str) -> str:
+    """Read one character."""
+    if len(text) != 1:
+        raise ArgumentTypeError(f"must be one character, got {text!r}")
+    return text
+
+
+def encoding(text: str) -> str:
+    """Read the name of an encoding."""
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise ArgumentTypeError(f"must be an encoding that Python knows, such as latin-1, got {text!r}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from scipy.sparse import load_npz
 
 from clusterwhy._importances import default_names, import_extra
 from clusterwhy.cli._errors import UsageError, describe
-from clusterwhy.cli._table import ROW_NAMES, Table, as_labels, check_matrix, from_frame, shown, with_names
+from clusterwhy.cli._table import ROW_NAMES, Table, check_matrix, from_frame, shown, warn_duplicates, with_names
 
 
 @contextmanager
@@ -38,18 +39,41 @@ def read_tsv(source: Any, options: Namespace) -> Table:
 def read_text(source: Any, options: Namespace, sep: str) -> Table:
     """Read text, every number to the last bit."""
     pandas = import_extra("pandas", "cli", "reading text")
-    header = None if options.no_header else 0
+    if options.decimal == "," and sep == ",":
+        sep = ";"
+    sep = options.sep.replace("\\t", "\t") if options.sep else sep
+    if sep == options.decimal:
+        raise UsageError(f"--decimal {sep} is also the separator: name another with --sep")
+    text = {"sep": sep, "decimal": options.decimal or ".", "encoding": options.encoding}
     with reading(options, "text"):
-        frame = pandas.read_csv(source, sep=options.sep or sep, header=header, float_precision="round_trip")
+        header = pandas.read_csv(source, **text, header=None, nrows=1, dtype=str, keep_default_na=False)
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        first = None if options.no_header else 0
+        frame = pandas.read_csv(source, **text, header=first, float_precision="round_trip")
     if options.no_header:
         frame.columns = default_names(frame.shape[1])
     elif not has_names([name for name in frame.columns if name not in ROW_NAMES]):
         raise UsageError(
             f"the first line of {options.data} has numbers in place of names: is it an observation (--no-header)?"
         )
+    else:
+        warn_duplicates([name for name in header.iloc[0] if name], "{}.{}")
     if frame.shape[1] == 1:
-        raise UsageError(f"{options.data} has one column, {frame.columns[0][:40]!r}: name its separator with --sep")
+        raise UsageError(
+            f"{options.data} has one column, {str(frame.columns[0])[:40]!r}: {suggest(header.iloc[0, 0])}"
+        )
+    if frame.empty:
+        raise ValueError(f"{options.data} has names of columns, and no observation below them")
     return from_frame(frame, options)
+
+
+def suggest(line: str) -> str:
+    """Say what may separate the columns of a line."""
+    for sep, option in {";": "';'", "\t": "'\\t'", "|": "'|'", ",": ",", " ": "' '"}.items():
+        if sep in line:
+            return f"are they separated otherwise (--sep {option})?"
+    return "there must be two features or more (--sep says what separates columns)"
 
 
 def has_names(header: list[str]) -> bool:
@@ -100,23 +124,26 @@ def read_npz(source: Any, options: Namespace) -> Table:
     names = [str(name) for name in arrays["feature_names"]] if "feature_names" in arrays else None
     labels = None
     if options.labels in arrays:
-        labels = as_labels(arrays[options.labels], len(X), f"the labels in {options.labels!r}")
+        labels = arrays[options.labels]
     return Table(with_names(X, names), names, np.arange(len(X)), labels)
 
 
 def read_h5ad(source: Any, options: Namespace) -> Table:
     """Read annotated data: observations by variables."""
     anndata = import_extra("anndata", "scanpy", "reading .h5ad")
-    with reading(options, ".h5ad"):
+    with reading(options, ".h5ad"), warnings.catch_warnings():
+        # What it says of names that occur twice, it says without naming them.
+        warnings.filterwarnings("ignore", message=r".*names are not unique")
         adata = anndata.read_h5ad(source)
     if options.layer is not None and options.layer not in adata.layers:
         raise UsageError(f"--layer {options.layer}: there is no such layer; there are {shown(list(adata.layers))}")
     X = adata.X if options.layer is None else adata.layers[options.layer]
+    warn_duplicates(adata.var_names, "{}-{}")
     adata.var_names_make_unique()
     names = [str(name) for name in adata.var_names]
     labels = None
     if options.labels in adata.obs.columns:
-        labels = as_labels(adata.obs[options.labels], adata.n_obs, f"the labels in obs[{options.labels!r}]")
+        labels = adata.obs[options.labels].to_numpy(dtype=object, na_value=None)
     return Table(with_names(X, names), names, adata.obs_names.to_numpy(), labels)
 
 

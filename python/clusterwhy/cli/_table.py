@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ from clusterwhy.cli._errors import UsageError
 
 # What pandas and polars call the names of the rows that they wrote to a file.
 ROW_NAMES = ("Unnamed: 0", "__index_level_0__")
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
 @dataclass
@@ -29,8 +32,8 @@ class Table:
         Names of the features.
     rows : ndarray of shape (N,)
         Names of the observations, or their positions.
-    labels : ndarray of shape (N,) or None
-        Labels to explain.
+    labels : array of shape (N,) or None
+        Labels to explain, checked by :func:`clusterwhy.cli._data.settle_labels`.
     """
 
     X: Any
@@ -47,15 +50,31 @@ def from_frame(frame: Any, options: Namespace) -> Table:
             rows = frame.pop(name).to_numpy()
     labels = None
     if options.labels in frame.columns:
-        labels = as_labels(frame.pop(options.labels), len(frame), f"the labels in column {options.labels!r}")
+        labels = frame.pop(options.labels).to_numpy(dtype=object, na_value=None)
     unknown = [name for name in options.drop if name not in frame.columns]
     if unknown:
         raise UsageError(f"--drop {unknown[0]}: there is no such column; there are {shown(frame.columns)}")
     frame = frame.drop(columns=options.drop)
     text = [name for name, column in frame.items() if column.dtype.kind not in "biuf"]
     if text:
-        raise UsageError(f"not numbers: {shown(text)}; leave such columns out (--drop), or explain one (--labels)")
+        hint = "leave such columns out (--drop), or explain one (--labels)"
+        if any(DECIMAL_COMMA.fullmatch(str(value)) for value in frame[text].iloc[0]):
+            hint = "is the comma their decimal point (--decimal ,)?"
+        raise UsageError(f"not numbers: {shown(text)}; {hint}")
     return Table(frame, list(frame.columns), rows, labels)
+
+
+def warn_duplicates(names: Any, pattern: str) -> None:
+    """Warn of columns of the same name, of which the later ones have been renamed by a pattern."""
+    found, counts = np.unique(np.asarray(names, dtype=str), return_counts=True)
+    twice = found[counts > 1]
+    if len(twice):
+        warnings.warn(
+            f"more than one column is called {shown(twice)}: the later ones are named such as "
+            f"{pattern.format(twice[0], 1)}",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def shown(names: Any) -> str:

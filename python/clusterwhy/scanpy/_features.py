@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-# Sparse values are made dense up to this size: the scores of as many genes take four times as much again.
-MAX_DENSE_BYTES = 2**31
+from clusterwhy._validation import MAX_DENSE_BYTES
 
 
 @dataclass(frozen=True)
