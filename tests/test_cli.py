@@ -59,6 +59,7 @@ def folder(tmp_path_factory):
     missing.iloc[4, 2] = np.nan
     missing.to_csv(path / "missing.csv", index=False)
     (path / "names.csv").write_text("a,b\n")
+    (path / "comment.csv").write_text("# of 2020\n" + FRAME.to_csv(index=False))
     (path / "one.csv").write_text("a\n1\n2\n3\n")
     (path / "german.tsv").write_text("a\tb\n1,5\t2,0\n2,5\t4,0\n")
     (path / "latin.csv").write_bytes("größe,b\n1,2\n3,4\n".encode("latin-1"))
@@ -155,6 +156,7 @@ def test_decimals_separators_and_encodings(folder, capsys, tmp_path, expected):
     pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_columns_of_the_same_name_are_named(folder, capsys, tmp_path):
     twice = FRAME.rename(columns={"gene3": "gene1"})
     twice.to_csv(tmp_path / "twice.csv", index=False)
@@ -371,7 +373,8 @@ WRONG = {
         "not numbers: a, b; is the comma their decimal point (--decimal",
     ),
     "one for both": (["d.csv", "-k", "3", "--sep", ".", "--decimal", "."], 2, "--decimal . is also the separator"),
-    "encoding": (["latin.csv", "-k", "3"], 1, "latin.csv cannot be read as text: 'utf-8' codec can't decode byte"),
+    "encoding": (["latin.csv", "-k", "3"], 1, "start byte; is it another encoding (--encoding utf-16 or"),
+    "a comment": (["comment.csv", "-k", "3"], 2, "has one column, '# of 2020': leave comments above the names of"),
     "no labels": (["blank.csv", "--labels", "kind"], 1, "the labels in kind: no observation has one"),
     "infinite": (["infinite.csv", "-k", "3"], 1, "Input X contains infinity"),
     "missing values": (["missing.csv", "-k", "3"], 1, "Input X contains NaN. LOCOMP does not accept missing values"),

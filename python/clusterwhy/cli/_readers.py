@@ -23,7 +23,8 @@ def reading(options: Namespace, kind: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise ValueError(f"{options.data} cannot be read as {kind}: {describe(error)}") from error
+        hint = "; is it another encoding (--encoding utf-16 or latin-1)?" if isinstance(error, UnicodeError) else ""
+        raise ValueError(f"{options.data} cannot be read as {kind}: {describe(error)}{hint}") from error
 
 
 def read_csv(source: Any, options: Namespace) -> Table:
@@ -70,6 +71,8 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
 
 def suggest(line: str) -> str:
     """Say what may separate the columns of a line."""
+    if line.startswith("#"):
+        return "leave comments above the names of the columns out"
     for sep, option in {";": "';'", "\t": "'\\t'", "|": "'|'", ",": ",", " ": "' '"}.items():
         if sep in line:
             return f"are they separated otherwise (--sep {option})?"
@@ -143,7 +146,7 @@ def read_h5ad(source: Any, options: Namespace) -> Table:
     names = [str(name) for name in adata.var_names]
     labels = None
     if options.labels in adata.obs.columns:
-        labels = adata.obs[options.labels].to_numpy(dtype=object, na_value=None)
+        labels = adata.obs[options.labels].to_numpy()
     return Table(with_names(X, names), names, adata.obs_names.to_numpy(), labels)
 
 

@@ -50,7 +50,7 @@ def from_frame(frame: Any, options: Namespace) -> Table:
             rows = frame.pop(name).to_numpy()
     labels = None
     if options.labels in frame.columns:
-        labels = frame.pop(options.labels).to_numpy(dtype=object, na_value=None)
+        labels = frame.pop(options.labels).to_numpy()
     unknown = [name for name in options.drop if name not in frame.columns]
     if unknown:
         raise UsageError(f"--drop {unknown[0]}: there is no such column; there are {shown(frame.columns)}")
