@@ -352,6 +352,9 @@ def test_to_frame(name, named):
         at = [NAMES.index(feature) for feature in rows["feature"]]
         np.testing.assert_array_equal(rows["importance"], model.cluster_importances_[k, at])
         np.testing.assert_array_equal(rows["p_adjusted"], p_by_cluster[k, at])
+        pd.testing.assert_frame_equal(model.to_frame(cluster=label), rows.reset_index(drop=True))
+    with pytest.raises(ValueError, match=r"cluster must be one of classes_ \(.*\), got 99"):
+        model.to_frame(cluster=99)
 
 
 def test_to_frame_without_names_or_standard_errors(fitted):

@@ -137,6 +137,9 @@ def test_params(ranked):
     assert {name: params[name] for name in expected} == expected
     assert params["method"] == "LOCOMP"
     assert params["corr_method"] == "benjamini-hochberg"
+    # What None stood for.
+    assert params["clusterer"] == f"AgglomerativeClustering(n_clusters={len(NAMES)})"
+    assert params["classifier"] == "DecisionTreeClassifier()"
     adata = cells()
     rank(adata, "group", clusterer=KMeans(3), classifier=KNeighborsClassifier(3), **FEW)
     assert adata.uns[KEY]["params"]["clusterer"] == "KMeans(n_clusters=3)"

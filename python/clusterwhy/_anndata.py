@@ -88,7 +88,7 @@ def write_scores(model: Any, adata: Any, key_added: str) -> None:
         adata.obs[f"{key}_stability"] = model.label_stability_
     adata.uns[key] = {
         "method": type(model).__name__,
-        "params": stored_params(model.get_params(deep=False)),
+        "params": stored_params(model._params_used()),
         "classes": np.asarray(model.classes_).astype(str),
     }
     if hasattr(model, "loo_error_"):

@@ -55,6 +55,10 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
     def _has(self, name: str) -> bool:
         return name in vars(self)
 
+    def _params_used(self) -> dict[str, Any]:
+        """Return the parameters, with the estimators that None stands for."""
+        return dict(self.get_params(deep=False))
+
     # ------------------------------------------------------------------ inference
 
     def confidence_interval(
@@ -163,6 +167,7 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
         self,
         *,
         by_cluster: bool = False,
+        cluster: Any = None,
         level: float = 0.95,
         adjust: str | None = "bh",
         monte_carlo: bool | None = None,
@@ -173,6 +178,8 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
         ----------
         by_cluster : bool, default=False
             One row per cluster and feature in place of one per feature.
+        cluster : label, default=None
+            One of ``classes_``: the rows that `by_cluster` has for it, p-values still adjusted for all clusters.
         level : float, default=0.95
             Coverage of the intervals.
         adjust : {None, "bh", "by", "holm", "bonferroni"}, default="bh"
@@ -193,11 +200,13 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
         ------
         ImportError
             When pandas is not installed.
+        ValueError
+            When there is no such cluster.
         """
         check_is_fitted(self)
         pandas = import_extra("pandas", "pandas", "to_frame")
         names = self._names()
-        if not by_cluster:
+        if not by_cluster and cluster is None:
             columns: dict[str, Any] = {"feature": names, "importance": self.feature_importances_}
             columns |= self._error_columns(level, adjust, monte_carlo, by_cluster=False)
             if self._has("monte_carlo_errors_"):
@@ -212,7 +221,10 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
         }
         columns |= self._error_columns(level, adjust, monte_carlo, by_cluster=True)
         frame = pandas.DataFrame(columns)
-        order = np.lexsort((-frame["importance"].to_numpy(), np.repeat(np.arange(k), m)))
+        rows = np.repeat(np.arange(k), m)
+        order = np.lexsort((-frame["importance"].to_numpy(), rows))
+        if cluster is not None:
+            order = order[rows[order] == position_of(cluster, self.classes_)]
         return frame.iloc[order].reset_index(drop=True)
 
     def _error_columns(
@@ -364,6 +376,15 @@ def feature_positions(members: Iterable[Any], kind: str, names: Any, n_features:
 def default_names(n_features: int) -> NDArray[Any]:
     """Name features that came without names."""
     return np.asarray([f"x{j}" for j in range(n_features)], dtype=object)
+
+
+def position_of(cluster: Any, classes: NDArray[Any]) -> int:
+    """Return the row of a cluster."""
+    found = [row for row, value in enumerate(np.asarray(classes).tolist()) if value == cluster]
+    if not found:
+        shown = ", ".join(map(repr, np.asarray(classes).tolist()[:10]))
+        raise ValueError(f"cluster must be one of classes_ ({shown}), got {cluster!r}")
+    return found[0]
 
 
 def resolve_selection(wanted: Any, n_features: int) -> int:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._importances import ImportanceMixin
+from clusterwhy._reference import default_clusterer
 
 
 class LOCOMixin(ImportanceMixin):
     """Scores that are rises of a loss: about 0, or below, where a feature does not matter."""
 
     _null_is_zero: ClassVar[bool] = True
+    _default_classifier: ClassVar[Callable[[], Any]]
+
+    def _estimators(self) -> dict[str, Any]:
+        """Return the clusterer and the classifier, or what None stands for, checked."""
+        clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
+        classifier = type(self)._default_classifier() if self.classifier is None else self.classifier
+        return {"clusterer": check_clusterer(clusterer), "classifier": check_classifier(classifier)}
+
+    def _params_used(self) -> dict[str, Any]:
+        return super()._params_used() | self._estimators()
 
     # ------------------------------------------------------------------ sets of features
 

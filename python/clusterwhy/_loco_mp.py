@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numbers
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from clusterwhy._chance import warn_chance
 from clusterwhy._checkpoint import Checkpoint, read_identity
 from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
 from clusterwhy._ensemble import SklearnEngine
-from clusterwhy._fitting import check_classifier, check_clusterer
 from clusterwhy._growth import Convergence, Engine, GrowingEnsemble, Grown, Target, grow_until
 from clusterwhy._identity import Identity, describe, describe_data, describe_estimator, refuse_differences, versions
 from clusterwhy._importances import check_selection, resolve_selection
@@ -28,7 +28,7 @@ from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._progress import Progress, ReportsProgress
-from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data
+from clusterwhy._reference import check_reference, reference_from_all_data
 from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise, try_loss
 from clusterwhy._validation import (
     check_count,
@@ -117,6 +117,8 @@ def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], cl
 class MinipatchMixin(ReportsProgress, LOCOMixin):
     """Checks and questions that LOCO-MP and RAMPART share."""
 
+    _default_classifier: ClassVar[Callable[[], Any]] = DecisionTreeClassifier
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = accept_sparse(self.clusterer, self.reference)
@@ -126,11 +128,8 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
     def _check_settings(self) -> Settings:
         check_reference(self.reference)
         check_path(self.checkpoint, "checkpoint")
-        clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
-        classifier = DecisionTreeClassifier() if self.classifier is None else self.classifier
         return Settings(
-            clusterer=check_clusterer(clusterer),
-            classifier=check_classifier(classifier),
+            **self._estimators(),
             loss=check_loss(self.loss),
             engine=check_option(self.engine, "engine", ENGINES),
             barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,6 @@ from clusterwhy import _core, native
 from clusterwhy._chance import warn_chance
 from clusterwhy._fitting import (
     SPLIT_STREAM,
-    check_classifier,
-    check_clusterer,
     cluster,
     fresh,
     predict_in_parts,
@@ -31,7 +30,7 @@ from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse
 from clusterwhy._parallel import data_on_workers, run_blocks
 from clusterwhy._progress import Progress, ReportsProgress
-from clusterwhy._reference import check_reference, default_clusterer, reference_from_all_data, reference_from_overlaps
+from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import (
     Loss,
     call_loss,
@@ -46,6 +45,7 @@ from clusterwhy._validation import (
     check_count,
     check_data,
     check_patch_size,
+    check_verbose,
     decode_labels,
     encode_reference,
     n_threads,
@@ -262,6 +262,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
     True
     """
 
+    _default_classifier: ClassVar[Callable[[], Any]] = native.RandomForest
+
     def __init__(
         self,
         clusterer: Any = None,
@@ -318,8 +320,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
 
     def _fit(self, X: Any, workers: ExitStack, progress: Progress) -> None:
         check_reference(self.reference)
-        clusterer = check_clusterer(default_clusterer(self.reference) if self.clusterer is None else self.clusterer)
-        classifier = check_classifier(native.RandomForest() if self.classifier is None else self.classifier)
+        clusterer, classifier = self._estimators().values()
         loss = check_loss(self.loss)
         threads = n_threads(self.n_jobs)
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=4)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clusterwhy._importances import position_of
 from clusterwhy._inference import rank_features
 from clusterwhy.displays._axes import BAR, Display, short_names, width_of
 from clusterwhy.displays._reading import (
@@ -192,12 +193,3 @@ class ImportanceDisplay(Display):
         ax.locator_params(axis="x", nbins=5)
         ax.set_xlabel(self.score_name)
         return self
-
-
-def position_of(cluster: Any, classes: NDArray[Any]) -> int:
-    """Return the row of a cluster."""
-    found = [row for row, value in enumerate(np.asarray(classes).tolist()) if value == cluster]
-    if not found:
-        shown = ", ".join(map(repr, np.asarray(classes).tolist()[:10]))
-        raise ValueError(f"cluster must be one of classes_ ({shown}), got {cluster!r}")
-    return found[0]

@@ -107,7 +107,7 @@ def rank_genes_loco(
             warning names, has no field.
         ``uns[key]["params"]``
             ``groupby`` (or `key_added`), ``reference`` ("rest"), ``method`` ("LOCOMP"), ``use_raw``, ``layer``,
-            ``corr_method`` and the parameters of the fit.
+            ``corr_method`` and the parameters of the fit, default estimators included.
         ``uns[key]["classes"]``, ``["loo_error"]``
             The groups, and the mean loss of the leave-one-out votes.
         ``obs[key]``, ``obs[f"{key}_stability"]``
@@ -197,7 +197,7 @@ def rank_genes_loco(
         reported,
         n_genes,
     )
-    params = stored_params(loco.get_params(deep=False)) | {
+    params = stored_params(loco._params_used()) | {
         "engine": str(loco.engine_),
         "groupby": key if labels is None else groupby,
         "reference": "rest",
