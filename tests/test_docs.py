@@ -85,6 +85,7 @@ def test_the_guides_have_sessions() -> None:
 SMALLER = {
     r"n_patches=[\d_]+": "n_patches=60",
     "n_jobs=-1": "n_jobs=1",
+    'address="auto"': "num_cpus=2",
     '"scheduler:8786"': "processes=False, n_workers=1, dashboard_address=None",
 }
 
@@ -116,8 +117,9 @@ def presumed(name: str) -> dict[str, Any]:
 
 
 def runs_here(listing: str) -> bool:
-    """Whether scikit-learn is new enough for a listing."""
-    return "sklearn.callback" not in listing or importlib.util.find_spec("sklearn.callback") is not None
+    """Whether what a listing needs beyond the tests' packages is installed."""
+    needed = re.findall(r"^(?:from|import) (sklearn\.callback|ray|joblibspark)\b", listing, re.MULTILINE)
+    return all(map(importlib.util.find_spec, needed))
 
 
 @pytest.mark.parametrize("name", pages(listings))
