@@ -154,6 +154,9 @@ def test_decimals_separators_and_encodings(folder, capsys, tmp_path, expected):
     FRAME.to_csv(tmp_path / "tabs.csv", sep="\t", index=False, encoding="utf-8-sig", lineterminator="\r\n")
     frame = run(capsys, "explain", tmp_path / "tabs.csv", "-k", 3, "--sep", r"\t", *SMALL)
     pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
+    (tmp_path / "wide.txt").write_text(FRAME.to_string(index=False, float_format="{:.17g}".format))
+    frame = run(capsys, "explain", tmp_path / "wide.txt", "-k", 3, "--sep", r"\s+", *SMALL)
+    pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
 
 
 @pytest.mark.filterwarnings("ignore:Variable names are not unique")
@@ -430,6 +433,7 @@ def test_errors_are_one_line(case, folder, capsys, monkeypatch):
             )
             for size in ("half", "0", "1.5", "-3", "nan")
         ],
+        (["explain", "d.csv", "--sep", "::"], "argument --sep: must be one character, got '::'"),
         (["explain", "d.csv", "--decimal", "::"], "argument --decimal: must be one character, got '::'"),
         (["explain", "d.csv", "--encoding", "klingon"], "argument --encoding: must be an encoding that Python knows"),
     ],

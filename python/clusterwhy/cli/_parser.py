@@ -83,7 +83,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("data", help=f"a file of type {', '.join(READERS)}, or - for standard input (CSV)")
     data.add_argument("--input-format", choices=READERS, help="where the file's name does not tell")
-    data.add_argument("--sep", help="what separates columns of text (comma, or tab in .tsv)")
+    data.add_argument(
+        "--sep",
+        type=separator,
+        metavar="C",
+        help=r"what separates columns of text (comma, or tab in .tsv; \s+: space)",
+    )
     data.add_argument("--decimal", type=character, metavar="C", help="decimal point of text (.); , makes --sep ;")
     data.add_argument("--encoding", type=encoding, help="how text is encoded (utf-8), such as latin-1 or utf-16")
     data.add_argument("--no-header", action="store_true", help="the first line of text is an observation")
@@ -189,6 +194,11 @@ def character(text: str) -> str:
     if len(text) != 1:
         raise ArgumentTypeError(f"must be one character, got {text!r}")
     return text
+
+
+def separator(text: str) -> str:
+    r"""Read one character, a tab as ``\t``, or any white space as ``\s+``."""
+    return text if text == r"\s+" else character(text.replace(r"\t", "\t"))
 
 
 def encoding(text: str) -> str:

@@ -40,9 +40,7 @@ def read_tsv(source: Any, options: Namespace) -> Table:
 def read_text(source: Any, options: Namespace, sep: str) -> Table:
     """Read text, every number to the last bit."""
     pandas = import_extra("pandas", "cli", "reading text")
-    if options.decimal == "," and sep == ",":
-        sep = ";"
-    sep = options.sep.replace("\\t", "\t") if options.sep else sep
+    sep = options.sep or (";" if sep == options.decimal else sep)
     if sep == options.decimal:
         raise UsageError(f"--decimal {sep} is also the separator: name another with --sep")
     text = {"sep": sep, "decimal": options.decimal or ".", "encoding": options.encoding}
