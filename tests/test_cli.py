@@ -60,6 +60,7 @@ def folder(tmp_path_factory):
     missing.to_csv(path / "missing.csv", index=False)
     (path / "names.csv").write_text("a,b\n")
     (path / "comment.csv").write_text("# of 2020\n" + FRAME.to_csv(index=False))
+    (path / "few.csv").write_text("a,b\n1,2,3,4\n5,6,7,8\n")
     (path / "one.csv").write_text("a\n1\n2\n3\n")
     (path / "german.tsv").write_text("a\tb\n1,5\t2,0\n2,5\t4,0\n")
     (path / "latin.csv").write_bytes("größe,b\n1,2\n3,4\n".encode("latin-1"))
@@ -369,6 +370,7 @@ WRONG = {
     ),
     "large K": (["d.csv", "-k", "99"], 2, "99 clusters are more than the 60 observations: pass a smaller -k"),
     "names alone": (["names.csv", "-k", "3"], 1, "names.csv has names of columns, and no observation below them"),
+    "few names": (["few.csv", "-k", "3"], 1, "few.csv has 2 values more in a line than names in the first"),
     "one feature": (["one.csv", "-k", "3"], 2, "one.csv has one column, 'a': there must be two features or more"),
     "decimal commas": (
         ["german.tsv", "-k", "3"],

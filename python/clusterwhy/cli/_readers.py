@@ -62,6 +62,9 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
         raise UsageError(
             f"{options.data} has one column, {str(frame.columns[0])[:40]!r}: {suggest(header.iloc[0, 0])}"
         )
+    if frame.index.nlevels > 1:
+        extra = frame.index.nlevels
+        raise ValueError(f"{options.data} has {extra} values more in a line than names in the first: name them all")
     if frame.empty:
         raise ValueError(f"{options.data} has names of columns, and no observation below them")
     return from_frame(frame, options)
