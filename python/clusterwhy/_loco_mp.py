@@ -343,7 +343,7 @@ class LOCOMP(MinipatchMixin):
         An int is the seed of ``patches_``. Every random state inside the estimators gets its own seed for
         every minipatch; NumPy's global generator is never used.
     verbose : int, default=0
-        Show which engine runs and a progress bar.
+        Show which engine runs and a progress bar. From scikit-learn 1.9 on, ``set_callbacks`` takes its callbacks.
 
     Attributes
     ----------

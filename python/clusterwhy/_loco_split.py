@@ -211,7 +211,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
     random_state : int, RandomState, Generator or None, default=None
         Every random state inside the estimators gets its own seed for every split and feature.
     verbose : int, default=0
-        Show a progress bar.
+        Show a progress bar. From scikit-learn 1.9 on, ``set_callbacks`` takes its callbacks.
 
     Attributes
     ----------
