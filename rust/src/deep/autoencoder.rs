@@ -73,7 +73,7 @@ pub struct Noise<T> {
 impl<T: Real> Noise<T> {
     fn draw(&mut self, n: usize, features: usize, latent: usize, settings: &Settings, stream: &mut Stream) {
         self.mask.clear();
-        self.mask.extend((0..n * features).map(|_| T::of(f64::from(stream.unit() >= settings.masked))));
+        self.mask.extend((0..n * features).map(|_| T::from_f64(f64::from(stream.unit() >= settings.masked))));
         fill_normal(&mut self.latent, n * latent, 1.0, settings.latent_noise, stream);
         let gates = if settings.gated { n * features } else { 0 };
         fill_normal(&mut self.gates, gates, 0.0, GATE_NOISE, stream);
@@ -237,7 +237,7 @@ impl Autoencoder {
             (0.0, vec![T::ZERO; gates.len()])
         };
         terms.rate = rate / n as f64;
-        let pull = T::of(-settings.diversity / n as f64);
+        let pull = T::from_f64(-settings.diversity / n as f64);
         d_mu.clear();
         for (((&d, &x), &z), &d_rate) in d_gated.iter().zip(x).zip(&*gates).zip(&d_rate) {
             d_mu.push(if follows(z) { d * x + pull * d_rate } else { T::ZERO });
@@ -301,18 +301,18 @@ fn compare<T: Real>(error: Error, output: &[T], x: &[T], derivatives: &mut Vec<T
     let mut sum = 0.0;
     match error {
         Error::Squared => {
-            let twice = T::of(2.0 * share);
+            let twice = T::from_f64(2.0 * share);
             for (&output, &x) in output.iter().zip(x) {
                 let difference = output - x;
-                sum += (difference * difference).wide();
+                sum += (difference * difference).to_f64();
                 derivatives.push(twice * difference);
             }
         }
         Error::Absolute => {
-            let share = T::of(share);
+            let share = T::from_f64(share);
             for (&output, &x) in output.iter().zip(x) {
                 let difference = output - x;
-                sum += difference.wide().abs();
+                sum += difference.to_f64().abs();
                 derivatives.push(if difference > T::ZERO {
                     share
                 } else if difference < T::ZERO {

@@ -11,7 +11,7 @@ use super::real::Real;
 /// The gate of `mu` plus noise.
 #[inline(always)]
 pub fn gate<T: Real>(noisy: T) -> T {
-    let value = noisy + T::of(0.5);
+    let value = noisy + T::from_f64(0.5);
     if value < T::ZERO {
         T::ZERO
     } else if value > T::ONE {
@@ -40,9 +40,9 @@ pub fn sparsity<T: Real>(mu: &[T], sigma: f64, weight: f64, d_mu: &mut [T]) -> f
     let share = weight / mu.len() as f64;
     let mut sum = 0.0;
     for (d, &mu) in d_mu.iter_mut().zip(mu) {
-        let (chance, slope) = open_chance(mu.wide(), sigma);
+        let (chance, slope) = open_chance(mu.to_f64(), sigma);
         sum += chance;
-        *d += T::of(share * slope);
+        *d += T::from_f64(share * slope);
     }
     sum / mu.len() as f64
 }

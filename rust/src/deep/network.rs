@@ -136,7 +136,7 @@ impl Network {
                 _ => 2.0 / (layer.inputs + layer.outputs) as f64,
             };
             let gain = if i + 1 == self.layers.len() { last_gain } else { 1.0 };
-            weights.iter_mut().for_each(|w| *w = T::of(gain * variance.sqrt() * stream.normals()[0]));
+            weights.iter_mut().for_each(|w| *w = T::from_f64(gain * variance.sqrt() * stream.normals()[0]));
             if layer.activation == Activation::NormRelu {
                 vectors[..layer.outputs].fill(T::ONE);
             }
@@ -246,7 +246,7 @@ impl Network {
                 let (gains, shifts) = vectors.split_at(layer.outputs);
                 for row in values.chunks_mut(layer.outputs) {
                     for (j, value) in row.iter_mut().enumerate() {
-                        let scale = T::ONE / (variances[j] + T::of(VARIANCE_FLOOR)).root();
+                        let scale = T::ONE / (variances[j] + T::from_f64(VARIANCE_FLOOR)).sqrt();
                         *value = (gains[j] * ((*value - means[j]) * scale) + shifts[j]).or_more(T::ZERO);
                     }
                 }
@@ -274,7 +274,7 @@ impl Network {
                 for row in weighted(layer, threads, &parameters[place.clone()], &values).chunks(layer.outputs)
                 {
                     for (sum, value) in sums.iter_mut().zip(row) {
-                        let value = value.wide();
+                        let value = value.to_f64();
                         sum[0] += value;
                         sum[1] += value * value;
                     }
@@ -283,8 +283,8 @@ impl Network {
             let (means, variances) = statistics[moments].split_at_mut(layer.outputs);
             for (j, [sum, squares]) in sums.into_iter().enumerate() {
                 let mean = sum / rows;
-                means[j] = T::of(mean);
-                variances[j] = T::of((squares / rows - mean * mean).max(0.0));
+                means[j] = T::from_f64(mean);
+                variances[j] = T::from_f64((squares / rows - mean * mean).max(0.0));
             }
         }
         statistics
@@ -326,7 +326,7 @@ impl<T: Real> LayerTape<T> {
         let (gains, shifts) = vectors.split_at(columns);
         self.normalised.resize(self.output.len(), T::ZERO);
         self.scales.clear();
-        let share = T::of(1.0 / group as f64);
+        let share = T::from_f64(1.0 / group as f64);
         let groups = self.output.chunks_mut(group * columns).zip(self.normalised.chunks_mut(group * columns));
         for (values, normalised) in groups {
             let mut means = vec![T::ZERO; columns];
@@ -340,7 +340,7 @@ impl<T: Real> LayerTape<T> {
                 }
             }
             for scale in &mut scales {
-                *scale = T::ONE / (*scale * share + T::of(VARIANCE_FLOOR)).root();
+                *scale = T::ONE / (*scale * share + T::from_f64(VARIANCE_FLOOR)).sqrt();
             }
             for (row, normal) in values.chunks_mut(columns).zip(normalised.chunks_mut(columns)) {
                 for j in 0..columns {
@@ -357,7 +357,7 @@ impl<T: Real> LayerTape<T> {
     fn denormalise(&self, columns: usize, group: usize, vectors: &[T], d: &mut [T], d_vectors: &mut [T]) {
         let gains = &vectors[..columns];
         let (d_gains, d_shifts) = d_vectors.split_at_mut(columns);
-        let share = T::of(1.0 / group as f64);
+        let share = T::from_f64(1.0 / group as f64);
         let size = group * columns;
         for (g, d) in d.chunks_mut(size).enumerate() {
             let (normalised, output) =

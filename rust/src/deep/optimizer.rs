@@ -37,21 +37,21 @@ impl<T: Real> Training<T> {
     pub fn step(&mut self, solver: Solver, gradient: &[T], rate: f64) {
         self.steps += 1;
         if solver == Solver::Descent {
-            let rate = T::of(rate);
+            let rate = T::from_f64(rate);
             self.parameters.iter_mut().zip(gradient).for_each(|(p, &g)| *p += -(rate * g));
             return;
         }
         let corrections = DECAYS.map(|decay| 1.0 - decay.powi(self.steps.min(1 << 20) as i32));
-        let rate = T::of(rate / corrections[0]);
-        let root = T::of(1.0 / corrections[1].sqrt());
-        let [keep, keep_squares] = DECAYS.map(T::of);
-        let [add, add_squares] = DECAYS.map(|decay| T::of(1.0 - decay));
+        let rate = T::from_f64(rate / corrections[0]);
+        let root = T::from_f64(1.0 / corrections[1].sqrt());
+        let [keep, keep_squares] = DECAYS.map(T::from_f64);
+        let [add, add_squares] = DECAYS.map(|decay| T::from_f64(1.0 - decay));
         let (means, squares) = self.moments.split_at_mut(self.parameters.len());
         let state = self.parameters.iter_mut().zip(means).zip(squares);
         for (((p, m), v), &g) in state.zip(gradient) {
             *m = keep * *m + add * g;
             *v = keep_squares * *v + add_squares * (g * g);
-            *p += -(rate * *m) / (v.root() * root + T::of(FLOOR));
+            *p += -(rate * *m) / (v.sqrt() * root + T::from_f64(FLOOR));
         }
     }
 }
