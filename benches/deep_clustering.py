@@ -109,7 +109,7 @@ def real(args: Any) -> None:
             row |= agreement(y, labels) | {"open gates": X.shape[1], "open global gates": X.shape[1]}
             rows.append(row | {"CPU seconds": time.process_time() - start})
             print(*rows[-2:], sep="\n", flush=True)
-    table = save(rows, args.output, "deep_clustering_real")
+            table = save(rows, args.output, "deep_clustering_real")
     measures = ["accuracy", "ARI", "NMI", "open gates", "open global gates", "CPU seconds"]
     groups = table.groupby(["data", "shape", "method"], sort=False)[measures]
     means, deviations = groups.mean(), groups.std(ddof=0)
