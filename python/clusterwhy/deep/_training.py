@@ -66,8 +66,8 @@ class Settings:
 
     def without_second_stage(self) -> Settings:
         """Return the same options with no epochs for the heads and the clusters' gates."""
-        stages = {"heads": self.heads, "cluster_gates": self.cluster_gates}
-        return replace(self, **{name: replace(stage, n_epochs=0) for name, stage in stages.items()})
+        heads, gates = (replace(stage, n_epochs=0) for stage in (self.heads, self.cluster_gates))
+        return replace(self, heads=heads, cluster_gates=gates)
 
 
 @dataclass
