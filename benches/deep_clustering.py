@@ -111,7 +111,9 @@ def real(args: Any) -> None:
         k = len(np.unique(y))
         about = {"data": name, "shape": f"{len(X)} x {X.shape[1]}, {k}", "seed": seed}
         model, seconds = fit(X, k, seed, args.jobs)
-        gates = [np.count_nonzero(g, axis=1).mean() for g in (model.sample_importances_, model.cluster_importances_)]
+        gates = [
+            float(np.count_nonzero(g, axis=1).mean()) for g in (model.sample_importances_, model.cluster_importances_)
+        ]
         row = about | {"method": "IDC"} | agreement(y, model.labels_)
         rows.append(row | {"open gates": gates[0], "open global gates": gates[1], "CPU seconds": seconds})
         start = time.process_time()

@@ -158,6 +158,12 @@ def test_threads_change_no_bit():
         assert_same_fit(quick(n_jobs=1, **options).fit(X), quick(n_jobs=3, **options).fit(X))
 
 
+@pytest.mark.parametrize("level", ["baseline", "avx2"])
+def test_instruction_sets_change_no_bit(blobs, fitted, monkeypatch, level):
+    monkeypatch.setenv("CLUSTERWHY_SIMD", level)
+    assert_same_fit(quick().fit(blobs[0]), fitted)
+
+
 def test_seeds_decide(blobs, fitted):
     X, _ = blobs
     assert_same_fit(quick().fit(X), fitted)
