@@ -19,7 +19,7 @@ pub trait Real: lanes::Real + Debug + Neg<Output = Self> + AddAssign + MulAssign
     /// Exponential function.
     fn exp(self) -> Self;
 
-    /// Complementary error function; in single precision to 2e-7.
+    /// Complementary error function; in single precision to 6e-7.
     fn erfc(self) -> Self;
 
     /// Hyperbolic tangent, to one unit in the last place of 1.
@@ -122,7 +122,7 @@ mod tests {
                 assert!((f64::from(Real::exp(x)) / exact - 1.0).abs() < 2e-7, "exp({x})");
             }
             assert!((f64::from(Real::tanh(x)) - libm::tanh(f64::from(x))).abs() < 2e-7, "tanh({x})");
-            assert!((f64::from(Real::erfc(x)) - libm::erfc(f64::from(x))).abs() < 4e-7, "erfc({x})");
+            assert!((f64::from(Real::erfc(x)) - libm::erfc(f64::from(x))).abs() < 6e-7, "erfc({x})");
         }
         assert_eq!(Real::exp(-200.0f32).max(1e-37), 1e-37);
         assert!(
