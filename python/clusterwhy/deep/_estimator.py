@@ -84,7 +84,7 @@ class InterpretableDeepClustering(
     gate_penalty : float, default=1.0
         Weight of the mean chance of a gate to be open (lambda of the source). A feature of mean variance is given up
         when that raises the squared error of reconstruction by less than this share of its variance. 0 leaves gates
-        open. Fewer observations than features are rebuilt by heart, so that gates close too easily: take less there.
+        open.
     gate_diversity : float, default=0.01
         Weight of the gates' coding rate per observation, which makes explanations differ. 0 turns it off.
     gate_precision : float, default=1.0
