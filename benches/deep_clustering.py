@@ -14,10 +14,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from _study import arguments, save, show
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -26,10 +28,13 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.preprocessing import StandardScaler
 
-from clusterwhy import LOCOMP, InterpretableDeepClustering
+from clusterwhy import LOCOMP, InterpretableDeepClustering, native
 from clusterwhy.comparators import NEON
 from clusterwhy.datasets import load_cells, load_golub, make_local_features
 from clusterwhy.metrics import diversity, faithfulness, feature_generalizability, matched_accuracy, uniqueness
+
+# Measures of explanations: observations at most, features of the source's table, minipatches.
+OBSERVATIONS, TOP, PATCHES = 1000, 15, 1000
 
 
 def real_sets(mnist: Path | None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -89,85 +94,99 @@ def synthetic(args: Any) -> None:
     show("Four clusters of appendix H, 3268 x 13", save(rows, args.output, "deep_clustering_synthetic"))
 
 
+def earlier(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Return the rows that an earlier run has left, so that this one goes on."""
+    path = folder / f"{name}.csv"
+    return pd.read_csv(path).to_dict("records") if path.exists() else []
+
+
 def real(args: Any) -> None:
-    """Print agreement with known classes on real data, mean and deviation over seeds."""
-    rows = []
-    for name, X, y in real_sets(args.mnist):
-        if args.sets and name not in args.sets:
+    """Print agreement with known classes on real data; a run that was cut off goes on."""
+    rows = earlier(args.output, "deep_clustering_real")
+    done = {(row["data"], row["seed"]) for row in rows}
+    sets = [named for named in real_sets(args.mnist) if not args.sets or named[0] in args.sets]
+    for seed, (name, X, y) in product(range(args.seeds), sets):
+        if (name, seed) in done:
             continue
         k = len(np.unique(y))
-        for seed in range(args.seeds):
-            model, seconds = fit(X, k, seed, args.jobs)
-            row = {"data": name, "shape": f"{len(X)} x {X.shape[1]}, {k}", "seed": seed, "method": "IDC"}
-            row |= agreement(y, model.labels_)
-            row["open gates"] = float(np.count_nonzero(model.sample_importances_, axis=1).mean())
-            row["open global gates"] = float(np.count_nonzero(model.cluster_importances_, axis=1).mean())
-            rows.append(row | {"CPU seconds": seconds})
-            start = time.process_time()
-            labels = KMeans(k, n_init=10, random_state=seed).fit_predict(X)
-            row = {"data": name, "shape": rows[-1]["shape"], "seed": seed, "method": "k-means"}
-            row |= agreement(y, labels) | {"open gates": X.shape[1], "open global gates": X.shape[1]}
-            rows.append(row | {"CPU seconds": time.process_time() - start})
-            print(*rows[-2:], sep="\n", flush=True)
-    table = save(rows, args.output, "deep_clustering_real")
+        about = {"data": name, "shape": f"{len(X)} x {X.shape[1]}, {k}", "seed": seed}
+        model, seconds = fit(X, k, seed, args.jobs)
+        gates = [
+            float(np.count_nonzero(g, axis=1).mean()) for g in (model.sample_importances_, model.cluster_importances_)
+        ]
+        row = about | {"method": "IDC"} | agreement(y, model.labels_)
+        rows.append(row | {"open gates": gates[0], "open global gates": gates[1], "CPU seconds": seconds})
+        start = time.process_time()
+        labels = KMeans(k, n_init=10, random_state=seed).fit_predict(X)
+        row = about | {"method": "k-means"} | agreement(y, labels)
+        row |= {"open gates": X.shape[1], "open global gates": X.shape[1]}
+        rows.append(row | {"CPU seconds": time.process_time() - start})
+        save(rows, args.output, "deep_clustering_real")
+        print(*rows[-2:], sep="\n", flush=True)
     measures = ["accuracy", "ARI", "NMI", "open gates", "open global gates", "CPU seconds"]
-    groups = table.groupby(["data", "shape", "method"], sort=False)[measures]
+    groups = pd.DataFrame(rows).groupby(["data", "shape", "method"], sort=False)[measures]
     means, deviations = groups.mean(), groups.std(ddof=0)
     for name in ("accuracy", "ARI", "NMI"):
         means[name] = [f"{m:.3f} ± {s:.3f}" for m, s in zip(means[name], deviations[name], strict=True)]
-    show(f"Means over {args.seeds} seeds", means.reset_index())
+    means.insert(0, "seeds", groups.size())
+    show("Means over seeds", means.reset_index())
 
 
 def surrogate_shap(X: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     """Return absolute SHAP values, for its own cluster, of a forest that learned the labels."""
     import shap
 
-    forest = RandomForestClassifier(100, max_depth=12, n_jobs=1, random_state=seed).fit(X, labels)
+    forest = RandomForestClassifier(50, max_depth=8, n_jobs=1, random_state=seed).fit(X, labels)
     values = np.asarray(shap.TreeExplainer(forest).shap_values(X, check_additivity=False))
     return np.abs(values[np.arange(len(X)), :, labels])
 
 
-def explanations(X: np.ndarray, k: int, seed: int) -> Iterator[tuple[str, Any, np.ndarray]]:
+def explanations(X: np.ndarray, k: int, seed: int, jobs: int | None) -> Iterator[tuple[str, Any, np.ndarray]]:
     """Yield each method with its fitted clusterer and its scores of every observation and feature."""
-    deep = InterpretableDeepClustering(k, random_state=seed).fit(X)
+    kmeans = KMeans(k, n_init=10, random_state=seed).fit(X)
+    neon = NEON(clone(kmeans), random_state=seed).fit(X)
+    yield "k-means + NEON", kmeans, np.maximum(neon.sample_importances_, 0)
+    loco = LOCOMP(native.KMeans(k), n_patches=PATCHES, reference=kmeans.labels_, n_jobs=jobs, random_state=seed).fit(
+        X
+    )
+    yield "k-means + LOCO-MP", kmeans, np.maximum(np.nan_to_num(loco.sample_importances_), 0)
+    yield "k-means + SHAP", kmeans, surrogate_shap(X, kmeans.labels_, seed)
+    deep = InterpretableDeepClustering(k, random_state=seed, n_jobs=jobs).fit(X)
     yield "IDC", deep, deep.sample_importances_
     both = deep.sample_importances_ * deep.cluster_importances_[deep.labels_]
     yield "IDC, local x global", deep, both
-    kmeans = KMeans(k, n_init=10, random_state=seed).fit(X)
-    yield "k-means + SHAP", kmeans, surrogate_shap(X, kmeans.labels_, seed)
-    neon = NEON(clone(kmeans), random_state=seed).fit(X)
-    yield "k-means + NEON", kmeans, np.maximum(neon.sample_importances_, 0)
-    loco = LOCOMP(clone(kmeans), reference=kmeans.labels_, random_state=seed).fit(X)
-    yield "k-means + LOCO-MP", kmeans, np.maximum(np.nan_to_num(loco.sample_importances_), 0)
 
 
 def explanation_metrics(args: Any) -> None:
     """Print the source's measures of explanations, on the top features of each observation."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, X, y in real_sets(args.mnist):
         if name not in (args.sets or ("cells", "MNIST")):
             continue
-        X = X[:1000]
-        k = len(np.unique(y))
-        top = min(15, X.shape[1] // 2)
-        for method, clusterer, scores in explanations(X, k, 0):
+        # The digits come one class after the other.
+        chosen = np.random.default_rng(0).permutation(len(X))[:OBSERVATIONS]
+        X, y = X[chosen], y[chosen]
+        top = min(TOP, X.shape[1] // 2)
+        for method, clusterer, scores in explanations(X, len(np.unique(y)), 0, args.jobs):
             labels = clusterer.labels_
             of_clusters = np.stack([scores[labels == c].mean(axis=0) for c in np.unique(labels)])
-            overall = scores.mean(axis=0)
             # As gates are: at most 1 for each observation.
             scaled = scores / np.maximum(scores.max(axis=1, keepdims=True), 1e-12)
-            row = {"data": name, "method": method, "accuracy": matched_accuracy(y[:1000], labels), "features": top}
+
+            def kept(Z: np.ndarray, clusterer: Any = clusterer, labels: np.ndarray = labels) -> float:
+                return float(np.mean(clusterer.predict(Z) == labels))
+
+            row = {"data": name, "method": method, "accuracy": matched_accuracy(y, labels), "features": top}
             row |= {
                 "uniqueness": uniqueness(scaled, X, n_neighbors=2),
                 "diversity": diversity(of_clusters, top_k=top),
-                "faithfulness": faithfulness(
-                    overall, X, lambda Z, c=clusterer, t=labels: np.mean(c.predict(Z) == t), removal="cumulative"
-                ),
+                "faithfulness": faithfulness(scores.mean(axis=0), X, kept, removal="cumulative"),
                 "generalizability": feature_generalizability(scores, X, labels, top_k=top, random_state=0),
             }
             rows.append(row)
+            save(rows, args.output, "deep_clustering_metrics")
             print(row, flush=True)
-    show("Measures of explanations", save(rows, args.output, "deep_clustering_metrics"))
+    show("Measures of explanations", pd.DataFrame(rows))
 
 
 def main() -> None:

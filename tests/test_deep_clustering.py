@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import clusterwhy as cw
 from clusterwhy import _core
+from clusterwhy.comparators import NEON
 from clusterwhy.datasets import make_local_features
 from clusterwhy.deep._architecture import choose_architecture
 from clusterwhy.deep._schedule import Plateau, along_cosine, enough_epochs, n_batches
@@ -157,6 +158,12 @@ def test_threads_change_no_bit():
         assert_same_fit(quick(n_jobs=1, **options).fit(X), quick(n_jobs=3, **options).fit(X))
 
 
+@pytest.mark.parametrize("level", ["baseline", "avx2"])
+def test_instruction_sets_change_no_bit(blobs, fitted, monkeypatch, level):
+    monkeypatch.setenv("CLUSTERWHY_SIMD", level)
+    assert_same_fit(quick().fit(blobs[0]), fitted)
+
+
 def test_seeds_decide(blobs, fitted):
     X, _ = blobs
     assert_same_fit(quick().fit(X), fitted)
@@ -216,10 +223,48 @@ def test_ctrl_c_keeps_the_last_epoch(blobs, monkeypatch):
 
     monkeypatch.setattr(_core, "deep_autoencoder_epoch", interrupted)
     with pytest.warns(ConvergenceWarning, match="interrupted after 7 of 20 epochs"):
-        model = quick().fit(X)
+        model = quick(warm_start=True).fit(X)
     assert model.n_iter_ == 7
     assert model._networks_.autoencoder_steps == 7
+    # Nothing after it is trained, until somebody goes on.
+    assert len(model.head_loss_curve_) == len(model.cluster_gate_loss_curve_) == 0
     np.testing.assert_array_equal(model.predict(X), model.labels_)
+    model.fit(X)
+    assert model._networks_.autoencoder_steps == 7 + 20
+    assert len(model.head_loss_curve_) == 15
+
+
+def test_ctrl_c_in_the_heads_leaves_the_gates_of_clusters_untrained(blobs, monkeypatch):
+    epoch, calls = _core.deep_heads_epoch, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return epoch(*args)
+
+    monkeypatch.setattr(_core, "deep_heads_epoch", interrupted)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 3 of 15 epochs of the clustering heads"):
+        model = quick().fit(blobs[0])
+    assert model.n_iter_ == 20
+    assert len(model.head_loss_curve_) == 3
+    assert len(model.cluster_gate_loss_curve_) == 0
+    np.testing.assert_array_equal(model.cluster_importances_, 0.5)
+
+
+def test_the_encoder_s_layers_turn_gated_data_into_the_embedding(blobs, fitted):
+    values = fitted.gate(blobs[0])
+    assert (values[fitted.sample_importances_ == 0] == 0).all()
+    for weights, biases, activation in fitted.encoder_layers_:
+        values = values @ weights + biases
+        values = np.maximum(values, 0) if activation == "relu" else values
+    np.testing.assert_allclose(values, fitted.transform(blobs[0]), atol=1e-4)
+    neon = NEON(layers=fitted.encoder_layers_, reference=fitted.labels_, random_state=0).fit(fitted.gate(blobs[0]))
+    assert neon.fidelity_ > 0.95
+    # What a gate has closed has no relevance.
+    assert (neon.sample_importances_[fitted.sample_importances_ == 0] == 0).all()
+    with pytest.raises(NotFittedError):
+        _ = quick().encoder_layers_
 
 
 def test_a_failed_fit_leaves_the_earlier_one(blobs):

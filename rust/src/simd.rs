@@ -1,15 +1,15 @@
 //! Run-time choice of the instruction set.
 //!
 //! A kernel is written once, as plain loops over fixed-width lanes, and compiled three times: for AVX-512, for
-//! AVX2 and for the baseline of the target. The order of every operation is in the source, and nothing is
-//! fused (`a * b + c` is two roundings everywhere), so the three give the same bits.
+//! AVX2 and for the baseline of the target. The order of every operation is in the source, and nothing is fused unless
+//! the source says `mul_add` (`a * b + c` is two roundings everywhere), so the three give the same bits.
 
 /// The instruction sets that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Whatever the target promises (SSE2 on x86-64, NEON on aarch64).
     Baseline,
-    /// 256-bit vectors.
+    /// 256-bit vectors and fused multiplication and addition, which nearly every such machine has.
     Avx2,
     /// 512-bit vectors with byte, word and mask operations.
     Avx512,
@@ -37,10 +37,11 @@ impl Level {
                 && std::arch::is_x86_feature_detected!("avx512dq")
                 && std::arch::is_x86_feature_detected!("avx512vl")
                 && std::arch::is_x86_feature_detected!("avx2")
+                && std::arch::is_x86_feature_detected!("fma")
             {
                 return Level::Avx512;
             }
-            if std::arch::is_x86_feature_detected!("avx2") {
+            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
                 return Level::Avx2;
             }
         }
@@ -104,12 +105,12 @@ macro_rules! dispatch {
         $vis fn $name $(<$($g: $bound),*>)? (level: $crate::simd::Level, $($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,popcnt,lzcnt")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512 $(<$($g: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? {
                     $body($($arg),*)
                 }
-                #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+                #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2 $(<$($g: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? {
                     $body($($arg),*)

@@ -162,8 +162,9 @@ class InterpretableDeepClustering(
     Warns
     -----
     ConvergenceWarning
-        When clusters are empty, or training was interrupted. Ctrl-C ends the part of the training at hand, keeps its
-        last whole epoch, and goes on with the next part; a second one ends that.
+        When clusters are empty, or training was interrupted. Ctrl-C ends the training and keeps its last whole epoch;
+        what comes after is not trained, so that heads, say, may be as they were drawn. With ``warm_start=True``
+        another ``fit`` goes on.
 
     See Also
     --------
@@ -296,16 +297,21 @@ class InterpretableDeepClustering(
         networks = initial_networks(settings, X) if earlier is None else continued(earlier, settings)
         data = networks.standardise(X)
 
-        self.loss_curve_ = np.asarray(train_autoencoder(networks, data, settings, progress))
-        self.n_iter_ = len(self.loss_curve_)
+        losses, interrupted = train_autoencoder(networks, data, settings, progress)
+        self.loss_curve_ = np.asarray(losses)
+        self.n_iter_ = len(losses)
+        if interrupted:
+            settings = settings.without_second_stage()
         gates = networks.gates(data, settings.threads)
         gated = data * gates
         networks.calibrate_encoder(gated, settings.threads)
         embedding = networks.embed(gated, settings.threads)
-        losses, self.head_coding_rates_ = train_heads(networks, embedding, settings, progress)
+        losses, interrupted, self.head_coding_rates_ = train_heads(networks, embedding, settings, progress)
         self.head_loss_curve_ = np.asarray(losses)
+        if interrupted:
+            settings = settings.without_second_stage()
         self.labels_ = networks.logits(embedding, settings.threads).argmax(axis=1)
-        losses = train_cluster_gates(networks, gated, self.labels_, settings, progress)
+        losses, _ = train_cluster_gates(networks, gated, self.labels_, settings, progress)
         self.cluster_gate_loss_curve_ = np.asarray(losses)
 
         self.classes_ = np.arange(settings.architecture.n_clusters)
@@ -396,10 +402,13 @@ class InterpretableDeepClustering(
         data = self._networks_.standardise(X)
         return data, self._networks_.gates(data, n_threads(self.n_jobs))
 
+    def _embed(self, X: Any) -> NDArray[np.float32]:
+        gated = self.gate(X)
+        return self._networks_.embed(gated, n_threads(self.n_jobs))
+
     def _logits(self, X: Any) -> NDArray[np.float32]:
-        data, gates = self._gate(X)
-        threads = n_threads(self.n_jobs)
-        return self._networks_.logits(self._networks_.embed(data * gates, threads), threads)
+        embedding = self._embed(X)
+        return self._networks_.logits(embedding, n_threads(self.n_jobs))
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the cluster of each row of `X`.
@@ -444,8 +453,7 @@ class InterpretableDeepClustering(
         ndarray of shape (n, n_components) of float32
             What the autoencoder makes of the gated row.
         """
-        data, gates = self._gate(X)
-        return self._networks_.embed(data * gates, n_threads(self.n_jobs))
+        return self._embed(X)
 
     def explain(self, X: Any) -> NDArray[np.float32]:
         """Return the local gates of each row of `X`: ``sample_importances_`` of new data.
@@ -460,6 +468,32 @@ class InterpretableDeepClustering(
             From 0, closed, to 1.
         """
         return self._gate(X)[1]
+
+    def gate(self, X: Any) -> NDArray[np.float32]:
+        """Return what the encoder is given for each row of `X`: standardised features times local gates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, M)
+
+        Returns
+        -------
+        ndarray of shape (n, M) of float32
+            Centred, divided by the one scale of the data; 0 where a gate is closed.
+        """
+        data, gates = self._gate(X)
+        return data * gates
+
+    @property
+    def encoder_layers_(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64], str]]:
+        """Layers ``(weights, biases, activation)`` of the encoder, batch norm folded in.
+
+        They turn what :meth:`gate` returns into what :meth:`transform` returns, and
+        :class:`~clusterwhy.comparators.NEON` explains with them what is found in the embedding:
+        ``NEON(layers=model.encoder_layers_, reference=model.labels_).fit(model.gate(X))``.
+        """
+        check_is_fitted(self)
+        return self._networks_.encoder_layers()
 
     @property
     def _n_features_out(self) -> int:

@@ -60,12 +60,11 @@ def run_epochs(
     progress: Progress,
     plateau: Plateau,
     first_watched: int = 0,
-) -> list[float]:
-    """Call ``step(epoch)`` for each epoch and return the losses.
+) -> tuple[list[float], bool]:
+    """Call ``step(epoch)`` for each epoch; return the losses, and whether Ctrl-C cut them short, which is a warning.
 
-    Training ends early when the losses from epoch `first_watched` on reach a plateau, when a callback asks for it,
-    and, with a warning, at Ctrl-C, or when a loss is no longer finite. `step` must leave everything as it was when it
-    is interrupted.
+    Training ends early, too, when the losses from epoch `first_watched` on reach a plateau, and when a callback asks
+    for it; a loss that is not finite is an error. `step` must leave everything as it was when it is interrupted.
     """
     losses: list[float] = []
     with progress.steps(name, n_epochs, n_epochs, unit="epoch") as begin:
@@ -75,12 +74,12 @@ def run_epochs(
                     loss = step(epoch)
             except KeyboardInterrupt:
                 warnings.warn(
-                    f"training of the {name} was interrupted after {epoch} of {n_epochs} epochs; what was learned is "
-                    "kept, and training goes on with the next part, if there is one",
+                    f"training was interrupted after {epoch} of {n_epochs} epochs of the {name}; what was learned is "
+                    "kept, and what comes after is not trained (warm_start=True goes on from here)",
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-                break
+                return losses, True
             losses.append(loss)
             if not math.isfinite(loss):
                 raise ValueError(
@@ -89,4 +88,4 @@ def run_epochs(
                 )
             if task.stopped or (epoch >= first_watched and plateau.reached(loss)):
                 break
-    return losses
+    return losses, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from ._schedule import Plateau, along_cosine, run_epochs
 
 _Floats = NDArray[np.float32]
 
+# Added to the variance in batch norm, as in the core.
+_VARIANCE_FLOOR = 1e-5
 # Rates fall to this share of where they start.
 _LAST_RATE = 0.01
 # Share of the epochs with gates in which their penalty rises.
@@ -60,6 +63,11 @@ class Settings:
     tol: float
     seed: int
     threads: int
+
+    def without_second_stage(self) -> Settings:
+        """Return the same options with no epochs for the heads and the clusters' gates."""
+        heads, gates = (replace(stage, n_epochs=0) for stage in (self.heads, self.cluster_gates))
+        return replace(self, heads=heads, cluster_gates=gates)
 
 
 @dataclass
@@ -152,6 +160,24 @@ class Networks:
         head, statistics = self.heads[self.best_head], self.head_statistics
         return _core.deep_apply(self.architecture.head, "norm_relu", head, statistics, directions, threads)
 
+    def encoder_layers(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64], str]]:
+        """Return the encoder's weights, biases and activations, batch norm folded in."""
+        widths = self.architecture.encoder
+        parameters, statistics = (
+            part.astype(np.float64) for part in (self.split_autoencoder()[1], self.encoder_statistics)
+        )
+        layers = []
+        for i, (n, m) in enumerate(pairwise(widths)):
+            weights, parameters = parameters[: n * m].reshape(n, m), parameters[n * m :]
+            if i == len(widths) - 2:
+                layers.append((weights, parameters, "identity"))
+                break
+            gain, shift, parameters = parameters[:m], parameters[m : 2 * m], parameters[2 * m :]
+            mean, variance, statistics = statistics[:m], statistics[m : 2 * m], statistics[2 * m :]
+            scale = gain / np.sqrt(variance + _VARIANCE_FLOOR)
+            layers.append((weights * scale, shift - mean * scale, "relu"))
+        return layers
+
     def gates_of_clusters(self) -> NDArray[np.float64]:
         """Return the global gates (K, D) without noise."""
         k, d = self.architecture.n_clusters, self.architecture.n_features
@@ -230,8 +256,13 @@ def _epoch(settings: Settings, stage: Stage, epoch: int, done: int) -> dict[str,
     }
 
 
-def train_autoencoder(networks: Networks, X: _Floats, settings: Settings, progress: Progress) -> list[float]:
-    """Stage 1: the autoencoder, and then the gates with it. Networks that were trained before start with gates."""
+def train_autoencoder(
+    networks: Networks, X: _Floats, settings: Settings, progress: Progress
+) -> tuple[list[float], bool]:
+    """Stage 1: the autoencoder, and then the gates with it. Networks that were trained before start with gates.
+
+    Returns the loss in each epoch, and whether training was interrupted; so do the others below.
+    """
     a, stage = settings.architecture, settings.autoencoder
     done = networks.epochs[0]
     pretrain = settings.n_pretrain if done == 0 else 0
@@ -274,10 +305,10 @@ def train_autoencoder(networks: Networks, X: _Floats, settings: Settings, progre
 
 def train_heads(
     networks: Networks, embedding: _Floats, settings: Settings, progress: Progress
-) -> tuple[list[float], NDArray[np.float64]]:
+) -> tuple[list[float], bool, NDArray[np.float64]]:
     """Stage 2: several heads, of which the one with the lowest coding rate is kept.
 
-    Returns the best head's loss in each epoch, and the coding rate of each head's labels.
+    The losses are that head's; the last result is the coding rate of each head's labels.
     """
     a, stage = settings.architecture, settings.heads
     done = networks.epochs[1]
@@ -303,7 +334,7 @@ def train_heads(
         return float(found.mean())
 
     plateau = Plateau(settings.tol, stage.patience)
-    run_epochs(stage.n_epochs, step, name="clustering heads", progress=progress, plateau=plateau)
+    _, interrupted = run_epochs(stage.n_epochs, step, name="clustering heads", progress=progress, plateau=plateau)
 
     rates = []
     statistics = []
@@ -314,12 +345,12 @@ def train_heads(
         rates.append(_core.deep_clusters_rate(directions.astype(np.float64), members, settings.cluster_precision))
     networks.best_head = int(np.argmin(rates))
     networks.head_statistics = statistics[networks.best_head]
-    return [float(loss[networks.best_head]) for loss in losses], np.asarray(rates)
+    return [float(loss[networks.best_head]) for loss in losses], interrupted, np.asarray(rates)
 
 
 def train_cluster_gates(
     networks: Networks, gated: _Floats, labels: NDArray[np.int64], settings: Settings, progress: Progress
-) -> list[float]:
+) -> tuple[list[float], bool]:
     """Stage 2: the clusters' gates, against labels that no longer change."""
     a, stage = settings.architecture, settings.cluster_gates
     done = networks.epochs[2]

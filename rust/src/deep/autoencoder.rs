@@ -16,9 +16,10 @@ use super::coding_rate;
 use super::gates::{follows, gate, sparsity};
 use super::network::{Activation, Network, Tape};
 use super::optimizer::{Solver, Training};
-use super::real::Real;
+use super::real::{Real, sum};
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
+use crate::simd::level;
 
 /// Deviation of a gate's noise.
 pub const GATE_NOISE: f64 = 0.5;
@@ -73,7 +74,14 @@ pub struct Noise<T> {
 impl<T: Real> Noise<T> {
     fn draw(&mut self, n: usize, features: usize, latent: usize, settings: &Settings, stream: &mut Stream) {
         self.mask.clear();
-        self.mask.extend((0..n * features).map(|_| T::of(f64::from(stream.unit() >= settings.masked))));
+        // Two values of 32 bits from one of 64.
+        let closed = (settings.masked * (1u64 << 32) as f64) as u64;
+        let values = (0..(n * features).div_ceil(2)).flat_map(|_| {
+            let bits = stream.next_u64();
+            [bits >> 32, bits & u64::from(u32::MAX)].map(|b| if b < closed { T::ZERO } else { T::ONE })
+        });
+        self.mask.extend(values);
+        self.mask.truncate(n * features);
         fill_normal(&mut self.latent, n * latent, 1.0, settings.latent_noise, stream);
         let gates = if settings.gated { n * features } else { 0 };
         fill_normal(&mut self.gates, gates, 0.0, GATE_NOISE, stream);
@@ -237,7 +245,7 @@ impl Autoencoder {
             (0.0, vec![T::ZERO; gates.len()])
         };
         terms.rate = rate / n as f64;
-        let pull = T::of(-settings.diversity / n as f64);
+        let pull = T::from_f64(-settings.diversity / n as f64);
         d_mu.clear();
         for (((&d, &x), &z), &d_rate) in d_gated.iter().zip(x).zip(&*gates).zip(&d_rate) {
             d_mu.push(if follows(z) { d * x + pull * d_rate } else { T::ZERO });
@@ -298,32 +306,39 @@ impl Autoencoder {
 /// The mean error of a reconstruction; its derivatives are appended to `derivatives`.
 fn compare<T: Real>(error: Error, output: &[T], x: &[T], derivatives: &mut Vec<T>) -> f64 {
     let share = 1.0 / x.len() as f64;
-    let mut sum = 0.0;
-    match error {
-        Error::Squared => {
-            let twice = T::of(2.0 * share);
-            for (&output, &x) in output.iter().zip(x) {
-                let difference = output - x;
-                sum += (difference * difference).wide();
-                derivatives.push(twice * difference);
+    let start = derivatives.len();
+    derivatives.extend(output.iter().zip(x).map(|(&output, &x)| output - x));
+    total(level(), error, &mut derivatives[start..], T::from_f64(share)) * share
+}
+
+dispatch! {
+    /// The sum of the errors of differences, which turn into derivatives times `share`.
+    fn total<T: Real>(error: Error, differences: &mut [T], share: T) -> f64 = total_body
+}
+
+#[inline(always)]
+fn total_body<T: Real>(error: Error, differences: &mut [T], share: T) -> f64 {
+    let mut errors = [T::ZERO; 256];
+    let mut total = 0.0;
+    for differences in differences.chunks_mut(errors.len()) {
+        match error {
+            Error::Squared => {
+                for (d, error) in differences.iter_mut().zip(&mut errors) {
+                    *error = *d * *d;
+                    *d = share * (*d + *d);
+                }
+            }
+            Error::Absolute => {
+                for (d, error) in differences.iter_mut().zip(&mut errors) {
+                    *error = d.or_more(-*d);
+                    let sign = if *d < T::ZERO { -share } else { share };
+                    *d = if *d == T::ZERO { T::ZERO } else { sign };
+                }
             }
         }
-        Error::Absolute => {
-            let share = T::of(share);
-            for (&output, &x) in output.iter().zip(x) {
-                let difference = output - x;
-                sum += difference.wide().abs();
-                derivatives.push(if difference > T::ZERO {
-                    share
-                } else if difference < T::ZERO {
-                    -share
-                } else {
-                    T::ZERO
-                });
-            }
-        }
+        total += sum(&errors[..differences.len()]);
     }
-    sum * share
+    total
 }
 
 #[cfg(test)]

@@ -45,7 +45,9 @@ pub fn gather<T: Real>(x: &[T], columns: usize, rows: &[usize], out: &mut Vec<T>
 /// Fills `out` with `len` normal numbers.
 pub fn fill_normal<T: Real>(out: &mut Vec<T>, len: usize, mean: f64, deviation: f64, stream: &mut Stream) {
     out.clear();
-    out.extend((0..len.div_ceil(2)).flat_map(|_| stream.normals()).map(|e| T::of(mean + deviation * e)));
+    out.extend(
+        (0..len.div_ceil(2)).flat_map(|_| stream.normals()).map(|e| T::from_f64(mean + deviation * e)),
+    );
     out.truncate(len);
 }
 

@@ -1,15 +1,26 @@
 //! Log-determinant and inverse of a symmetric positive definite matrix, in double precision.
 
+use crate::simd::level;
+
 /// `(log det A, A^-1)` of an `n x n` matrix by its Cholesky factor `A = L L^T`; O(n^3).
 ///
 /// `A` must be positive definite, as an identity plus a matrix of second moments is; only its lower triangle is read.
 pub fn log_det_and_inverse(a: &mut [f64], n: usize) -> (f64, Vec<f64>) {
+    factor(level(), a, n)
+}
+
+dispatch! {
+    fn factor(a: &mut [f64], n: usize) -> (f64, Vec<f64>) = factor_body
+}
+
+#[inline(always)]
+fn factor_body(a: &mut [f64], n: usize) -> (f64, Vec<f64>) {
     let mut log_det = 0.0;
     for j in 0..n {
         let (above, below) = a.split_at_mut((j + 1) * n);
         let pivot_row = &mut above[j * n..];
         let pivot = (pivot_row[j] - dot(&pivot_row[..j], &pivot_row[..j])).sqrt();
-        log_det += 2.0 * pivot.ln();
+        log_det += 2.0 * libm::log(pivot);
         pivot_row[j] = pivot;
         for row in below.chunks_mut(n) {
             row[j] = (row[j] - dot(&row[..j], &pivot_row[..j])) / pivot;
@@ -44,6 +55,7 @@ pub fn log_det_and_inverse(a: &mut [f64], n: usize) -> (f64, Vec<f64>) {
 }
 
 /// Sum of products, in eight partial sums: an order of its own that vector units can keep.
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a_lanes, b_lanes) = (a.chunks_exact(8), b.chunks_exact(8));

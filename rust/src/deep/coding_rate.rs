@@ -24,7 +24,7 @@ const EMPTY: f64 = 1e-8;
 pub fn to_unit_length<T: Real>(rows: &mut [T], columns: usize) -> Vec<T> {
     let scale = |row: &mut [T]| {
         let squares = row.iter().fold(T::ZERO, |sum, &v| sum + v * v);
-        let length = squares.root().or_more(T::of(SHORTEST));
+        let length = squares.sqrt().or_more(T::from_f64(SHORTEST));
         row.iter_mut().for_each(|v| *v *= T::ONE / length);
         length
     };
@@ -44,11 +44,11 @@ pub fn total<T: Real>(threads: usize, z: &[T], d: usize, epsilon: f64) -> (f64, 
     let mut moments = vec![T::ZERO; side * side];
     let (left, right) = if n <= d { (view, view.t()) } else { (view.t(), view) };
     multiply(threads, left, right, &mut moments, false);
-    let mut shifted: Vec<f64> = moments.iter().map(|m| scale * m.wide()).collect();
+    let mut shifted: Vec<f64> = moments.iter().map(|m| scale * m.to_f64()).collect();
     shifted.iter_mut().step_by(side + 1).for_each(|diagonal| *diagonal += 1.0);
     let (log_det, inverse) = log_det_and_inverse(&mut shifted, side);
     // dR/dW = a (I + a W W^T)^-1 W = a W (I + a W^T W)^-1.
-    let inverse: Vec<T> = inverse.into_iter().map(|v| T::of(scale * v)).collect();
+    let inverse: Vec<T> = inverse.into_iter().map(|v| T::from_f64(scale * v)).collect();
     let inverse = View::new(&inverse, side, side);
     let mut gradient = vec![T::ZERO; n * d];
     let (left, right) = if n <= d { (inverse, view) } else { (view, inverse) };
@@ -72,12 +72,12 @@ pub fn of_clusters<T: Real>(w: &[T], d: usize, p: &[T], k: usize, epsilon: f64) 
     for cluster in 0..k {
         let mut size = EMPTY;
         for ((weighted, w), p) in weighted.chunks_mut(d).zip(w.chunks(d)).zip(p.chunks(k)) {
-            size += p[cluster].wide();
+            size += p[cluster].to_f64();
             weighted.iter_mut().zip(w).for_each(|(x, &w)| *x = p[cluster] * w);
         }
         multiply(1, View::new(w, n, d).t(), View::new(&weighted, n, d), &mut moments, false);
         let scale = d as f64 / (size * epsilon);
-        let mut shifted: Vec<f64> = moments.iter().map(|m| scale * m.wide()).collect();
+        let mut shifted: Vec<f64> = moments.iter().map(|m| scale * m.to_f64()).collect();
         shifted.iter_mut().step_by(d + 1).for_each(|diagonal| *diagonal += 1.0);
         let (log_det, inverse) = log_det_and_inverse(&mut shifted, d);
         rate += size / (2 * n) as f64 * log_det;
@@ -85,11 +85,11 @@ pub fn of_clusters<T: Real>(w: &[T], d: usize, p: &[T], k: usize, epsilon: f64) 
         let trace: f64 = inverse.iter().step_by(d + 1).sum();
         let constant = (log_det - (d as f64 - trace)) / (2 * n) as f64;
         let slope = d as f64 / epsilon / (2 * n) as f64;
-        let inverse: Vec<T> = inverse.into_iter().map(T::of).collect();
+        let inverse: Vec<T> = inverse.into_iter().map(T::from_f64).collect();
         multiply(1, View::new(w, n, d), View::new(&inverse, d, d), &mut product, false);
         for ((g, w), product) in gradient.chunks_mut(k).zip(w.chunks(d)).zip(product.chunks(d)) {
             let form = w.iter().zip(product).fold(T::ZERO, |sum, (&a, &b)| sum + a * b);
-            g[cluster] = T::of(constant + slope * form.wide());
+            g[cluster] = T::from_f64(constant + slope * form.to_f64());
         }
     }
     (rate, gradient)

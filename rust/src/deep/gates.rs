@@ -4,14 +4,15 @@
 //! chance that it is open, `Phi((mu + 1/2) / sigma)`, is what sparsity costs; `sigma = 1/2` makes the derivative of
 //! that cost largest where training starts, at `mu = 0`.
 
-use std::f64::consts::{PI, SQRT_2};
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::real::Real;
+use super::real::{Real, sum};
+use crate::simd::level;
 
 /// The gate of `mu` plus noise.
 #[inline(always)]
 pub fn gate<T: Real>(noisy: T) -> T {
-    let value = noisy + T::of(0.5);
+    let value = noisy + T::from_f64(0.5);
     if value < T::ZERO {
         T::ZERO
     } else if value > T::ONE {
@@ -29,22 +30,37 @@ pub fn follows<T: Real>(gate: T) -> bool {
 
 /// The chance that a gate is open, and its derivative with respect to `mu`.
 #[inline(always)]
-pub fn open_chance(mu: f64, sigma: f64) -> (f64, f64) {
-    let z = (mu + 0.5) / sigma;
-    (0.5 * libm::erfc(-z / SQRT_2), (-0.5 * z * z).exp() / ((2.0 * PI).sqrt() * sigma))
+pub fn open_chance<T: Real>(mu: T, sigma: f64) -> (T, T) {
+    let half = T::from_f64(0.5);
+    let z = (mu + half) * T::from_f64(1.0 / sigma);
+    let chance = half * (z * T::from_f64(-FRAC_1_SQRT_2)).erfc();
+    (chance, (-(half * z * z)).exp() * T::from_f64(1.0 / ((2.0 * PI).sqrt() * sigma)))
 }
 
 /// Mean over `mu` of the chance to be open (eq. 2 of the paper, divided by the number of features); its derivatives,
 /// times `weight`, are added to `d_mu`.
 pub fn sparsity<T: Real>(mu: &[T], sigma: f64, weight: f64, d_mu: &mut [T]) -> f64 {
-    let share = weight / mu.len() as f64;
-    let mut sum = 0.0;
-    for (d, &mu) in d_mu.iter_mut().zip(mu) {
-        let (chance, slope) = open_chance(mu.wide(), sigma);
-        sum += chance;
-        *d += T::of(share * slope);
+    add_sparsity(level(), mu, sigma, weight / mu.len() as f64, d_mu) / mu.len() as f64
+}
+
+dispatch! {
+    fn add_sparsity<T: Real>(mu: &[T], sigma: f64, weight: f64, d_mu: &mut [T]) -> f64 = add_sparsity_body
+}
+
+#[inline(always)]
+fn add_sparsity_body<T: Real>(mu: &[T], sigma: f64, weight: f64, d_mu: &mut [T]) -> f64 {
+    let weight = T::from_f64(weight);
+    let mut chances = [T::ZERO; 256];
+    let mut total = 0.0;
+    for (d, mu) in d_mu.chunks_mut(chances.len()).zip(mu.chunks(256)) {
+        for ((d, &mu), open) in d.iter_mut().zip(mu).zip(&mut chances) {
+            let (chance, slope) = open_chance(mu, sigma);
+            *d += weight * slope;
+            *open = chance;
+        }
+        total += sum(&chances[..mu.len()]);
     }
-    sum / mu.len() as f64
+    total
 }
 
 #[cfg(test)]

@@ -79,14 +79,12 @@ impl GlobalGates {
         d_logits.clear();
         let mut entropy = 0.0;
         for (logits, &label) in tape.output().chunks(clusters).zip(labels) {
-            let largest = logits.iter().fold(f64::NEG_INFINITY, |m, l| m.max(l.wide()));
-            let sum: f64 = logits.iter().map(|l| (l.wide() - largest).exp()).sum();
-            entropy -= logits[label].wide() - largest - sum.ln();
-            d_logits.extend(
-                logits.iter().enumerate().map(|(j, l)| {
-                    T::of(((l.wide() - largest).exp() / sum - f64::from(j == label)) / n as f64)
-                }),
-            );
+            let largest = logits.iter().fold(f64::NEG_INFINITY, |m, l| m.max(l.to_f64()));
+            let sum: f64 = logits.iter().map(|l| (l.to_f64() - largest).exp()).sum();
+            entropy -= logits[label].to_f64() - largest - sum.ln();
+            d_logits.extend(logits.iter().enumerate().map(|(j, l)| {
+                T::from_f64(((l.to_f64() - largest).exp() / sum - f64::from(j == label)) / n as f64)
+            }));
         }
         let d_inputs =
             self.classifier.backward(threads, classifier, 1, inputs, tape, d_logits, 0..n, d_classifier);

@@ -64,14 +64,14 @@ impl Head {
         memberships.clear();
         for (logits, noise) in tape.output().chunks(clusters).zip(noise.chunks(clusters)) {
             // A constant in a row cancels, so the logits do as well as their log-softmax.
-            let noisy = |j: usize| (logits[j].wide() + noise[j].wide()) / settings.temperature;
+            let noisy = |j: usize| (logits[j].to_f64() + noise[j].to_f64()) / settings.temperature;
             let largest = (0..clusters).map(noisy).fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = (0..clusters).map(|j| (noisy(j) - largest).exp()).sum();
-            memberships.extend((0..clusters).map(|j| T::of((noisy(j) - largest).exp() / sum)));
+            memberships.extend((0..clusters).map(|j| T::from_f64((noisy(j) - largest).exp() / sum)));
         }
         let (rate, mut d) =
             coding_rate::of_clusters(embedding, width, memberships, clusters, settings.precision);
-        let scale = T::of(1.0 / (settings.temperature * width as f64));
+        let scale = T::from_f64(1.0 / (settings.temperature * width as f64));
         for (d, p) in d.chunks_mut(clusters).zip(memberships.chunks(clusters)) {
             let mean = d.iter().zip(p).fold(T::ZERO, |sum, (&d, &p)| sum + d * p);
             d.iter_mut().zip(p).for_each(|(d, &p)| *d = scale * p * (*d - mean));
@@ -109,7 +109,7 @@ impl Head {
             let mut gradient = std::mem::take(&mut scratch.gradient);
             gather(embedding, width, batches.rows(b), &mut batch);
             noise.clear();
-            noise.extend((0..batches.rows(b).len() * clusters).map(|_| T::of(stream.gumbel())));
+            noise.extend((0..batches.rows(b).len() * clusters).map(|_| T::from_f64(stream.gumbel())));
             gradient.clear();
             gradient.resize(state.parameters.len(), T::ZERO);
             let found = self.loss(&state.parameters, &batch, &noise, settings, &mut scratch, &mut gradient);

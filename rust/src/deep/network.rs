@@ -13,6 +13,7 @@ use std::ops::Range;
 use super::product::{View, multiply};
 use super::real::Real;
 use crate::rng::Stream;
+use crate::simd::level;
 
 /// Added to the variance in batch norm.
 const VARIANCE_FLOOR: f64 = 1e-5;
@@ -136,7 +137,7 @@ impl Network {
                 _ => 2.0 / (layer.inputs + layer.outputs) as f64,
             };
             let gain = if i + 1 == self.layers.len() { last_gain } else { 1.0 };
-            weights.iter_mut().for_each(|w| *w = T::of(gain * variance.sqrt() * stream.normals()[0]));
+            weights.iter_mut().for_each(|w| *w = T::from_f64(gain * variance.sqrt() * stream.normals()[0]));
             if layer.activation == Activation::NormRelu {
                 vectors[..layer.outputs].fill(T::ONE);
             }
@@ -203,7 +204,7 @@ impl Network {
                             *d *= T::ONE - a * a;
                         }
                     }
-                    add_columns(d_vectors, current);
+                    add_columns(level(), d_vectors, current);
                 }
             }
             let d = View::new(current, rows, layer.outputs);
@@ -246,7 +247,7 @@ impl Network {
                 let (gains, shifts) = vectors.split_at(layer.outputs);
                 for row in values.chunks_mut(layer.outputs) {
                     for (j, value) in row.iter_mut().enumerate() {
-                        let scale = T::ONE / (variances[j] + T::of(VARIANCE_FLOOR)).root();
+                        let scale = T::ONE / (variances[j] + T::from_f64(VARIANCE_FLOOR)).sqrt();
                         *value = (gains[j] * ((*value - means[j]) * scale) + shifts[j]).or_more(T::ZERO);
                     }
                 }
@@ -274,7 +275,7 @@ impl Network {
                 for row in weighted(layer, threads, &parameters[place.clone()], &values).chunks(layer.outputs)
                 {
                     for (sum, value) in sums.iter_mut().zip(row) {
-                        let value = value.wide();
+                        let value = value.to_f64();
                         sum[0] += value;
                         sum[1] += value * value;
                     }
@@ -283,8 +284,8 @@ impl Network {
             let (means, variances) = statistics[moments].split_at_mut(layer.outputs);
             for (j, [sum, squares]) in sums.into_iter().enumerate() {
                 let mean = sum / rows;
-                means[j] = T::of(mean);
-                variances[j] = T::of((squares / rows - mean * mean).max(0.0));
+                means[j] = T::from_f64(mean);
+                variances[j] = T::from_f64((squares / rows - mean * mean).max(0.0));
             }
         }
         statistics
@@ -302,18 +303,32 @@ fn weighted<T: Real>(layer: Layer, threads: usize, parameters: &[T], x: &[T]) ->
 }
 
 fn add_bias<T: Real>(values: &mut [T], bias: &[T], activation: Activation) {
+    activate(level(), values, bias, activation == Activation::Tanh);
+}
+
+dispatch! {
+    fn activate<T: Real>(values: &mut [T], bias: &[T], tanh: bool) = activate_body
+}
+
+#[inline(always)]
+fn activate_body<T: Real>(values: &mut [T], bias: &[T], tanh: bool) {
     for row in values.chunks_mut(bias.len()) {
         for (value, &b) in row.iter_mut().zip(bias) {
             *value += b;
         }
-    }
-    if activation == Activation::Tanh {
-        values.iter_mut().for_each(|value| *value = value.tanh());
+        if tanh {
+            row.iter_mut().for_each(|value| *value = value.tanh());
+        }
     }
 }
 
-fn add_columns<T: Real>(sums: &mut [T], values: &[T]) {
-    for row in values.chunks(sums.len()) {
+dispatch! {
+    fn add_columns<T: Real>(sums: &mut [T], values: &[T]) = add_columns_body
+}
+
+#[inline(always)]
+fn add_columns_body<T: Real>(sums: &mut [T], values: &[T]) {
+    for row in values.chunks_exact(sums.len()) {
         for (sum, &value) in sums.iter_mut().zip(row) {
             *sum += value;
         }
@@ -323,67 +338,100 @@ fn add_columns<T: Real>(sums: &mut [T], values: &[T]) {
 impl<T: Real> LayerTape<T> {
     /// `output = max(0, gain * (output - mean) / deviation + shift)`, with the moments of each group of rows.
     fn normalise(&mut self, columns: usize, group: usize, vectors: &[T]) {
-        let (gains, shifts) = vectors.split_at(columns);
         self.normalised.resize(self.output.len(), T::ZERO);
-        self.scales.clear();
-        let share = T::of(1.0 / group as f64);
-        let groups = self.output.chunks_mut(group * columns).zip(self.normalised.chunks_mut(group * columns));
-        for (values, normalised) in groups {
-            let mut means = vec![T::ZERO; columns];
-            add_columns(&mut means, values);
-            means.iter_mut().for_each(|mean| *mean *= share);
-            let mut scales = vec![T::ZERO; columns];
-            for (row, centred) in values.chunks(columns).zip(normalised.chunks_mut(columns)) {
-                for j in 0..columns {
-                    centred[j] = row[j] - means[j];
-                    scales[j] += centred[j] * centred[j];
-                }
-            }
-            for scale in &mut scales {
-                *scale = T::ONE / (*scale * share + T::of(VARIANCE_FLOOR)).root();
-            }
-            for (row, normal) in values.chunks_mut(columns).zip(normalised.chunks_mut(columns)) {
-                for j in 0..columns {
-                    normal[j] *= scales[j];
-                    row[j] = (gains[j] * normal[j] + shifts[j]).or_more(T::ZERO);
-                }
-            }
-            self.scales.extend(scales);
+        self.scales.resize(self.output.len() / group, T::ZERO);
+        let size = group * columns;
+        let groups = self.output.chunks_mut(size).zip(self.normalised.chunks_mut(size));
+        for ((values, normalised), scales) in groups.zip(self.scales.chunks_mut(columns)) {
+            normalise_group(level(), values, normalised, scales, vectors);
         }
     }
 
-    /// Turns derivatives with respect to the output into those with respect to what was normalised:
-    /// `gain / deviation * (d - mean(d) - u mean(d u))` for normalised values `u`, where the output is positive.
+    /// Turns derivatives with respect to the output into those with respect to what was normalised, and adds those
+    /// with respect to the gains and shifts.
     fn denormalise(&self, columns: usize, group: usize, vectors: &[T], d: &mut [T], d_vectors: &mut [T]) {
-        let gains = &vectors[..columns];
-        let (d_gains, d_shifts) = d_vectors.split_at_mut(columns);
-        let share = T::of(1.0 / group as f64);
         let size = group * columns;
-        for (g, d) in d.chunks_mut(size).enumerate() {
-            let (normalised, output) =
-                (&self.normalised[g * size..][..size], &self.output[g * size..][..size]);
-            let scales = &self.scales[g * columns..][..columns];
-            let (mut sums, mut products) = (vec![T::ZERO; columns], vec![T::ZERO; columns]);
-            for ((d, u), a) in
-                d.chunks_mut(columns).zip(normalised.chunks(columns)).zip(output.chunks(columns))
-            {
-                for j in 0..columns {
-                    d[j] = if a[j] > T::ZERO { d[j] } else { T::ZERO };
-                    sums[j] += d[j];
-                    products[j] += d[j] * u[j];
-                }
-            }
-            for j in 0..columns {
-                d_shifts[j] += sums[j];
-                d_gains[j] += products[j];
-                sums[j] *= share;
-                products[j] *= share;
-            }
-            for (d, u) in d.chunks_mut(columns).zip(normalised.chunks(columns)) {
-                for j in 0..columns {
-                    d[j] = gains[j] * scales[j] * (d[j] - sums[j] - u[j] * products[j]);
-                }
-            }
+        let saved =
+            self.normalised.chunks(size).zip(self.output.chunks(size)).zip(self.scales.chunks(columns));
+        for (d, ((normalised, output), scales)) in d.chunks_mut(size).zip(saved) {
+            denormalise_group(level(), d, normalised, output, scales, &vectors[..columns], d_vectors);
+        }
+    }
+}
+
+dispatch! {
+    fn normalise_group<T: Real>(
+        values: &mut [T], normalised: &mut [T], scales: &mut [T], vectors: &[T],
+    ) = normalise_group_body
+}
+
+#[inline(always)]
+fn normalise_group_body<T: Real>(values: &mut [T], normalised: &mut [T], scales: &mut [T], vectors: &[T]) {
+    let columns = scales.len();
+    let (gains, shifts) = vectors.split_at(columns);
+    let share = T::from_f64(columns as f64 / values.len() as f64);
+    let mut means = vec![T::ZERO; columns];
+    add_columns_body(&mut means, values);
+    means.iter_mut().for_each(|mean| *mean *= share);
+    scales.fill(T::ZERO);
+    for (row, centred) in values.chunks_exact(columns).zip(normalised.chunks_exact_mut(columns)) {
+        for (((&value, centred), &mean), square) in row.iter().zip(centred).zip(&means).zip(&mut *scales) {
+            *centred = value - mean;
+            *square += *centred * *centred;
+        }
+    }
+    for scale in &mut *scales {
+        *scale = T::ONE / (*scale * share + T::from_f64(VARIANCE_FLOOR)).sqrt();
+    }
+    for (row, normal) in values.chunks_exact_mut(columns).zip(normalised.chunks_exact_mut(columns)) {
+        let columns = row.iter_mut().zip(normal).zip(&*scales).zip(gains.iter().zip(shifts));
+        for (((value, normal), &scale), (&gain, &shift)) in columns {
+            *normal *= scale;
+            *value = (gain * *normal + shift).or_more(T::ZERO);
+        }
+    }
+}
+
+dispatch! {
+    /// `d <- gain / deviation * (d - mean(d) - u mean(d u))` for normalised values `u`, where the output is positive.
+    fn denormalise_group<T: Real>(
+        d: &mut [T], normalised: &[T], output: &[T], scales: &[T], gains: &[T], d_vectors: &mut [T],
+    ) = denormalise_group_body
+}
+
+#[inline(always)]
+fn denormalise_group_body<T: Real>(
+    d: &mut [T],
+    normalised: &[T],
+    output: &[T],
+    scales: &[T],
+    gains: &[T],
+    d_vectors: &mut [T],
+) {
+    let columns = scales.len();
+    let share = T::from_f64(columns as f64 / d.len() as f64);
+    let (mut sums, mut products) = (vec![T::ZERO; columns], vec![T::ZERO; columns]);
+    let rows = d.chunks_exact_mut(columns).zip(normalised.chunks_exact(columns));
+    for ((d, u), a) in rows.zip(output.chunks_exact(columns)) {
+        let sums = sums.iter_mut().zip(&mut products);
+        for (((d, &u), &a), (sum, product)) in d.iter_mut().zip(u).zip(a).zip(sums) {
+            *d = if a > T::ZERO { *d } else { T::ZERO };
+            *sum += *d;
+            *product += *d * u;
+        }
+    }
+    let (d_gains, d_shifts) = d_vectors.split_at_mut(columns);
+    for j in 0..columns {
+        d_shifts[j] += sums[j];
+        d_gains[j] += products[j];
+        sums[j] *= share;
+        products[j] *= share;
+    }
+    let factors: Vec<T> = gains.iter().zip(scales).map(|(&gain, &scale)| gain * scale).collect();
+    for (d, u) in d.chunks_exact_mut(columns).zip(normalised.chunks_exact(columns)) {
+        let means = sums.iter().zip(&products).zip(&factors);
+        for ((d, &u), ((&mean, &product), &factor)) in d.iter_mut().zip(u).zip(means) {
+            *d = factor * (*d - mean - u * product);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Steps down a gradient: Adam, or plain stochastic gradient descent.
 
 use super::real::Real;
+use crate::simd::level;
 
 /// Adam's decay of the first and second moments and the floor of its denominator, as Kingma and Ba (2015) have them.
 const DECAYS: [f64; 2] = [0.9, 0.999];
@@ -37,22 +38,41 @@ impl<T: Real> Training<T> {
     pub fn step(&mut self, solver: Solver, gradient: &[T], rate: f64) {
         self.steps += 1;
         if solver == Solver::Descent {
-            let rate = T::of(rate);
+            let rate = T::from_f64(rate);
             self.parameters.iter_mut().zip(gradient).for_each(|(p, &g)| *p += -(rate * g));
             return;
         }
         let corrections = DECAYS.map(|decay| 1.0 - decay.powi(self.steps.min(1 << 20) as i32));
-        let rate = T::of(rate / corrections[0]);
-        let root = T::of(1.0 / corrections[1].sqrt());
-        let [keep, keep_squares] = DECAYS.map(T::of);
-        let [add, add_squares] = DECAYS.map(|decay| T::of(1.0 - decay));
+        let rate = T::from_f64(rate / corrections[0]);
+        let root = T::from_f64(1.0 / corrections[1].sqrt());
         let (means, squares) = self.moments.split_at_mut(self.parameters.len());
-        let state = self.parameters.iter_mut().zip(means).zip(squares);
-        for (((p, m), v), &g) in state.zip(gradient) {
-            *m = keep * *m + add * g;
-            *v = keep_squares * *v + add_squares * (g * g);
-            *p += -(rate * *m) / (v.root() * root + T::of(FLOOR));
-        }
+        adam(level(), &mut self.parameters, means, squares, gradient, rate, root);
+    }
+}
+
+dispatch! {
+    /// The steps of Adam for bias-corrected `rate` and `root` (a factor of the squares' root).
+    fn adam<T: Real>(
+        parameters: &mut [T], means: &mut [T], squares: &mut [T], gradient: &[T], rate: T, root: T,
+    ) = adam_body
+}
+
+#[inline(always)]
+fn adam_body<T: Real>(
+    parameters: &mut [T],
+    means: &mut [T],
+    squares: &mut [T],
+    gradient: &[T],
+    rate: T,
+    root: T,
+) {
+    let [keep, keep_squares] = DECAYS.map(T::from_f64);
+    let [add, add_squares] = DECAYS.map(|decay| T::from_f64(1.0 - decay));
+    let floor = T::from_f64(FLOOR);
+    for (((p, m), v), &g) in parameters.iter_mut().zip(means).zip(squares).zip(gradient) {
+        *m = keep * *m + add * g;
+        *v = keep_squares * *v + add_squares * (g * g);
+        *p += -(rate * *m) / (v.sqrt() * root + floor);
     }
 }
 

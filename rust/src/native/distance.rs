@@ -19,8 +19,8 @@
 // Indices are lanes and registers here, counted alike in several arrays.
 #![allow(clippy::needless_range_loop)]
 
-use super::lanes::{Real, Vector};
 use super::{Matrix, Values};
+use crate::lanes::{Real, Vector};
 use crate::simd::Level;
 
 /// Rows side by side in a panel of double precision: one AVX-512 register.

@@ -21,9 +21,9 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::distance::{self, Panels, WIDTH};
-use super::lanes::Real;
 use super::{ClusterSession, Clusterer, Matrix, Values};
 use crate::error::{Error, Result};
+use crate::lanes::Real;
 use crate::rng::Stream;
 use crate::simd::{self, Level};
 

@@ -9,7 +9,6 @@ pub mod engine;
 pub mod forest;
 pub mod gamma_mixture;
 pub mod kmeans;
-mod lanes;
 pub mod linkage;
 pub mod neighbors;
 pub mod patch;

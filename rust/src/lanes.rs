@@ -1,9 +1,10 @@
-//! Vectors for the register tiles of [`distance`](super::distance).
+//! Vectors for the register tiles of [`native::distance`](crate::native::distance) and
+//! [`deep::product`](crate::deep::product).
 //!
 //! Plain loops over arrays vectorise well enough everywhere else, but a tile of two dozen accumulators does not: the
 //! compiler leaves arrays that large in memory. Here a vector is a type, so that an accumulator is a register. Each
-//! operation is one IEEE operation per lane, and multiplication and addition are never fused, so that the
-//! width cannot change a bit.
+//! operation is one IEEE operation per lane, and multiplication and addition are fused where the source says so
+//! ([`Vector::mul_add`]) and nowhere else, so that the width cannot change a bit.
 
 // Indices are lanes and registers here, counted alike in several arrays.
 #![allow(clippy::needless_range_loop)]
@@ -40,6 +41,8 @@ pub trait Real:
     fn to_f64(self) -> f64;
     /// The square root.
     fn sqrt(self) -> Self;
+    /// `self * factor + term`, rounded once.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
 }
 
 /// A vector of `T`. A type that needs an instruction set may only be used in functions compiled for that set.
@@ -62,6 +65,8 @@ pub trait Vector<T>: Copy {
     fn sub(self, other: Self) -> Self;
     /// Lane by lane.
     fn mul(self, other: Self) -> Self;
+    /// `self * factor + term`, lane by lane, rounded once.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
     /// The smaller of two, lane by lane; `other` where they do not compare.
     fn min(self, other: Self) -> Self;
     /// The larger of two, lane by lane; `other` where they do not compare.
@@ -107,6 +112,13 @@ impl<T: Real, const N: usize> Vector<T> for [T; N] {
         self
     }
     #[inline(always)]
+    fn mul_add(mut self, factor: Self, term: Self) -> Self {
+        for l in 0..N {
+            self[l] = self[l].mul_add(factor[l], term[l]);
+        }
+        self
+    }
+    #[inline(always)]
     fn min(mut self, other: Self) -> Self {
         for l in 0..N {
             self[l] = if self[l] < other[l] { self[l] } else { other[l] };
@@ -131,7 +143,7 @@ impl<T: Real, const N: usize> Vector<T> for [T; N] {
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_vector {
-    ($vector:ident of $real:ident: $splat:ident $load:ident $store:ident $add:ident $sub:ident $mul:ident $min:ident $max:ident $sqrt:ident) => {
+    ($vector:ident of $real:ident: $splat:ident $load:ident $store:ident $add:ident $sub:ident $mul:ident $mul_add:path, $min:ident $max:ident $sqrt:ident) => {
         impl Vector<$real> for std::arch::x86_64::$vector {
             #[inline(always)]
             fn splat(value: $real) -> Self {
@@ -164,6 +176,11 @@ macro_rules! x86_vector {
                 unsafe { std::arch::x86_64::$mul(self, other) }
             }
             #[inline(always)]
+            fn mul_add(self, factor: Self, term: Self) -> Self {
+                // SAFETY: as above.
+                unsafe { $mul_add(self, factor, term) }
+            }
+            #[inline(always)]
             fn min(self, other: Self) -> Self {
                 // SAFETY: as above.
                 unsafe { std::arch::x86_64::$min(self, other) }
@@ -184,13 +201,29 @@ macro_rules! x86_vector {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Vector;
-    x86_vector!(__m128d of f64: _mm_set1_pd _mm_loadu_pd _mm_storeu_pd _mm_add_pd _mm_sub_pd _mm_mul_pd _mm_min_pd _mm_max_pd _mm_sqrt_pd);
-    x86_vector!(__m128 of f32: _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_add_ps _mm_sub_ps _mm_mul_ps _mm_min_ps _mm_max_ps _mm_sqrt_ps);
-    x86_vector!(__m256d of f64: _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_min_pd _mm256_max_pd _mm256_sqrt_pd);
-    x86_vector!(__m256 of f32: _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_min_ps _mm256_max_ps _mm256_sqrt_ps);
-    x86_vector!(__m512d of f64: _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_min_pd _mm512_max_pd _mm512_sqrt_pd);
-    x86_vector!(__m512 of f32: _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_min_ps _mm512_max_ps _mm512_sqrt_ps);
+    use std::arch::x86_64::{__m128, __m128d};
+
+    use super::{Real, Vector};
+
+    /// A fused operation where the instruction may be missing: lane by lane, and slow in that case.
+    ///
+    /// # Safety
+    /// `V` must be a vector of the lanes of `A`.
+    #[inline(always)]
+    unsafe fn fused<V: Vector<T>, A: Vector<T>, T: Real>(a: V, factor: V, term: V) -> V {
+        // SAFETY: as the caller promises.
+        let lanes = |v: &V| unsafe { A::load((&raw const *v).cast()) };
+        let out = lanes(&a).mul_add(lanes(&factor), lanes(&term));
+        // SAFETY: as above.
+        unsafe { V::load((&raw const out).cast()) }
+    }
+
+    x86_vector!(__m128d of f64: _mm_set1_pd _mm_loadu_pd _mm_storeu_pd _mm_add_pd _mm_sub_pd _mm_mul_pd fused::<__m128d, [f64; 2], f64>, _mm_min_pd _mm_max_pd _mm_sqrt_pd);
+    x86_vector!(__m128 of f32: _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_add_ps _mm_sub_ps _mm_mul_ps fused::<__m128, [f32; 4], f32>, _mm_min_ps _mm_max_ps _mm_sqrt_ps);
+    x86_vector!(__m256d of f64: _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd std::arch::x86_64::_mm256_fmadd_pd, _mm256_min_pd _mm256_max_pd _mm256_sqrt_pd);
+    x86_vector!(__m256 of f32: _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps std::arch::x86_64::_mm256_fmadd_ps, _mm256_min_ps _mm256_max_ps _mm256_sqrt_ps);
+    x86_vector!(__m512d of f64: _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd std::arch::x86_64::_mm512_fmadd_pd, _mm512_min_pd _mm512_max_pd _mm512_sqrt_pd);
+    x86_vector!(__m512 of f32: _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps std::arch::x86_64::_mm512_fmadd_ps, _mm512_min_ps _mm512_max_ps _mm512_sqrt_ps);
 }
 
 macro_rules! real {
@@ -220,6 +253,10 @@ macro_rules! real {
             #[inline(always)]
             fn sqrt(self) -> $real {
                 $real::sqrt(self)
+            }
+            #[inline(always)]
+            fn mul_add(self, factor: $real, term: $real) -> $real {
+                $real::mul_add(self, factor, term)
             }
         }
     };
