@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from methods import LOCO
+from methods import LOCO, OTHERS
 from simulations import NOISE
 
 from clusterwhy.displays._axes import COLOURS, SEQUENTIAL
@@ -57,7 +57,7 @@ def simulation(experiment: str, table: pd.DataFrame, folder: Path) -> str:
     panels = list(hits.groupby(["setting", "difficulty"], sort=False))
     figure = Figure(figsize=(4 * ((len(panels) + 1) // 2), 7), layout="constrained")
     axes = np.atleast_1d(figure.subplots(2, (len(panels) + 1) // 2, sharey=True, squeeze=False).T.ravel())
-    methods = list(dict.fromkeys(hits["method"]))
+    methods = [method for method in (*LOCO, *OTHERS) if method in set(hits["method"])]
     for ax, ((setting, difficulty), part) in zip(axes, panels, strict=False):
         for method, colour in zip(methods, COLOURS, strict=False):
             by_noise = part[part["method"] == method].groupby("n_noise")["value"]
@@ -65,6 +65,9 @@ def simulation(experiment: str, table: pd.DataFrame, folder: Path) -> str:
             style = {"lw": 2.5, "marker": "o"} if method in LOCO else {"lw": 1.2, "marker": "."}
             ax.errorbar(error.index + 10, by_noise.mean(), yerr=error, label=method, color=colour, **style)
         ax.set(title=f"{setting}, {difficulty}", xscale="log", xlabel="features", ylim=(-0.03, 1.03))
+        n_features = sorted(hits["n_noise"].unique() + 10)
+        ax.set_xticks(n_features, n_features)
+        ax.minorticks_off()
     for ax in axes[:2]:
         ax.set_ylabel("top-10 hits")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
