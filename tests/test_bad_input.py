@@ -631,9 +631,13 @@ QUESTIONS = {
     "pair of one": (
         lambda m: m.interaction_importance([("a", "a")]),
         ValueError,
-        "pair 0 must name two different features, got 1",
+        "pair 0 must name two different features, it names 1",
     ),
-    "pair of three": (lambda m: m.interaction_importance([(0, 1, 2)]), ValueError, "two different features, got 3"),
+    "pair of three": (
+        lambda m: m.interaction_importance([(0, 1, 2)]),
+        ValueError,
+        "two different features, it names 3",
+    ),
     "rows out of range": (
         lambda m: m.patches_.rows(60),
         IndexError,

@@ -1,5 +1,6 @@
 """The command line: what it prints, saves and says, and the code that it exits with."""
 
+import csv
 import io
 import json
 import signal
@@ -152,6 +153,9 @@ def test_decimals_separators_and_encodings(folder, capsys, tmp_path, expected):
         frame = run(capsys, "explain", tmp_path / "german.csv", "-k", 3, "--encoding", "latin-1", *options, *SMALL)
         np.testing.assert_array_equal(frame["importance"], expected.to_frame()["importance"])
         assert "größe" in set(frame["feature"])
+    (tmp_path / "quoted.csv").write_text(FRAME.to_csv(quoting=csv.QUOTE_ALL, decimal=",", index=False))
+    frame = run(capsys, "explain", tmp_path / "quoted.csv", "-k", 3, "--sep", ",", "--decimal", ",", *SMALL)
+    np.testing.assert_array_equal(frame["importance"], expected.to_frame()["importance"])
     FRAME.to_csv(tmp_path / "tabs.csv", sep="\t", index=False, encoding="utf-8-sig", lineterminator="\r\n")
     frame = run(capsys, "explain", tmp_path / "tabs.csv", "-k", 3, "--sep", r"\t", *SMALL)
     pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
@@ -377,18 +381,17 @@ WRONG = {
         2,
         "not numbers: a, b; is the comma their decimal point (--decimal",
     ),
-    "one for both": (["d.csv", "-k", "3", "--sep", ".", "--decimal", "."], 2, "--decimal . is also the separator"),
+    "clusters of a global method": (
+        ["d.csv", "-k", "3", "--method", "stability", "--by-cluster"],
+        2,
+        "--by-cluster is not for the method stability, which scores the whole clustering alone",
+    ),
     "encoding": (["latin.csv", "-k", "3"], 1, "start byte; is it another encoding (--encoding utf-16 or"),
     "a comment": (["comment.csv", "-k", "3"], 2, "has one column, '# of 2020': leave comments above the names of"),
     "no labels": (["blank.csv", "--labels", "kind"], 1, "the labels in kind: no observation has one"),
     "infinite": (["infinite.csv", "-k", "3"], 1, "Input X contains infinity"),
     "missing values": (["missing.csv", "-k", "3"], 1, "Input X contains NaN. LOCOMP does not accept missing values"),
     "own labels": (["d.npz", "--labels", "kind", "--method", "impacc"], 2, "--labels is not for the method impacc"),
-    "no clusters": (
-        ["d.csv", "-k", "3", "--method", "stability", "--by-cluster", "--jobs", "1"],
-        1,
-        "cluster_importances_ is not defined for StabilityLOCO",
-    ),
     "not an option": (
         ["d.csv", "-k", "3", "--method", "split", "--n-patches", "9"],
         2,

@@ -29,6 +29,12 @@ def fitted(request, data):
     )
 
 
+def test_sets_are_on_the_scale_of_the_fit(data):
+    model = cw.LOCOMP(KMeans(3), GaussianNB(), n_patches=70, max_features=2, random_state=0).fit(data)
+    model.set_params(loss="brier")
+    np.testing.assert_allclose(model.group_importance([[0], [4]]), model.feature_importances_[[0, 4]], rtol=1e-9)
+
+
 def oracle(fitted, X, sets):
     """Scores of sets from the same minipatches, clustered and trained again with the estimator's own seeds."""
     ensemble = fitted._ensemble

@@ -7,7 +7,7 @@ import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import assert_close
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import make_blobs
 
@@ -158,6 +158,10 @@ def test_any_labels_of_noise_are_said_to_have_nothing_to_do_with_it(kind, n_clus
     ) as caught:
         model.fit(X)
     assert all(warning.filename == __file__ for warning in caught)
+    # Where no labels were given, there are none to check.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*reference labels")
+        clone(model).set_params(reference="full").fit(X)
     # Labels that are clusters, and of the same data, raise no such doubt.
     X[np.arange(400), labels % 4] += 8
     with warnings.catch_warnings():

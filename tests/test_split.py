@@ -8,6 +8,7 @@ import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import squared, worst
+from sklearn.tree import DecisionTreeClassifier
 from test_locomp import codes_of, unambiguous
 
 import clusterwhy as cw
@@ -83,6 +84,17 @@ def test_a_set_of_one_is_its_feature_and_sets_do_not_depend_on_each_other(data):
     np.testing.assert_array_equal(again.group_importance([["c", "d"]]), two[1:])
     with pytest.raises(ValueError, match="group 'all' is all 5 features: without them there is nothing to predict"):
         fitted.group_importance({"all": list("abcde")})
+
+
+def test_sets_are_left_out_of_the_classifiers_and_the_data_that_were_fitted(data):
+    X = data.copy()
+    fitted = cw.LOCOSplit(ward(), DecisionTreeClassifier(), random_state=0).fit(X)
+    before = fitted.group_importance([[0, 1]])
+    fitted.set_params(classifier__max_depth=1)
+    np.testing.assert_array_equal(fitted.group_importance([[0, 1]]), before)
+    X[0, 0] += 1
+    with pytest.raises(ValueError, match="the data have changed since the fit: fit again, or to a copy"):
+        fitted.group_importance([[0, 1]])
 
 
 @pytest.mark.parametrize("options", [{"n_repeats": 3}, {"n_folds": 4}, {"n_folds": 3, "n_repeats": 2}])

@@ -12,14 +12,14 @@ MIN_KAPPA = 0.1
 
 
 def warn_chance(
-    proba: NDArray[np.float64], consensus: NDArray[np.int32], reference: NDArray[np.int32], advice: str = ""
+    proba: NDArray[np.float64], consensus: NDArray[np.int32], given: NDArray[np.int32] | None, advice: str = ""
 ) -> None:
     """Warn when the labels of left-out observations are predicted hardly better than by chance.
 
     Labels are aligned to a reference of the same observations, and the consensus is drawn towards it whatever the
     data: with many clusters it agrees with any labels at all. Predictions of what was left out do not. Where the data
-    have clusters, or can be cut into stable parts, and the reference has nothing to do with them, the consensus is
-    predicted well, but still the reference is not.
+    have clusters, or can be cut into stable parts, and a reference that was `given` has nothing to do with them, the
+    consensus is predicted well, but still the reference is not.
     """
     right, chance, better = predicted_share(proba, consensus)
     if not better:
@@ -29,7 +29,9 @@ def warn_chance(
             f"scores explain little. Check that the labels are clusters of these data{advice}."
         )
         return
-    right, chance, better = predicted_share(proba, reference)
+    if given is None:
+        return
+    right, chance, better = predicted_share(proba, given)
     if not better:
         warn_user(
             "the reference labels of left-out observations are predicted hardly better than by chance "

@@ -51,7 +51,7 @@ class LOCOMixin(ImportanceMixin):
         labels, members = self._feature_sets(pairs, "pairs")
         for label, pair in zip(labels, members, strict=True):
             if len(pair) != 2:
-                raise ValueError(f"pair {label!r} must name two different features, got {len(pair)}")
+                raise ValueError(f"pair {label!r} must name two different features, it names {len(pair)}")
         if not members:
             return np.empty(0)
         singles = np.unique(np.concatenate(members))

@@ -179,7 +179,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
             "random_state": str(design.seed),
         }
 
-    def _adopt_ensemble(self, grown: Grown, engine: EngineChoice) -> None:
+    def _adopt_ensemble(self, grown: Grown, engine: EngineChoice, loss: Loss) -> None:
         consensus = grown.consensus
         self.patches_ = grown.patches
         self.engine_ = engine
@@ -189,13 +189,15 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         self.label_stability_ = grown.stability
         self._ensemble = grown.ensemble
         self._codes = consensus
+        self._loss = loss
 
     def _warn_of_clusters(self, X: Any, grown: Grown) -> None:
         """Warn, once, when there is little or nothing to explain."""
         if not warn_nothing_to_explain(X, grown.classes):
             warn_clusters(grown.consensus, grown.reference, grown.classes)
             advice = ", and try larger minipatches (max_samples, max_features)"
-            warn_chance(self.loo_proba_, grown.consensus, grown.reference, advice)
+            given = None if isinstance(self.reference, str) else grown.reference
+            warn_chance(self.loo_proba_, grown.consensus, given, advice)
 
     # ------------------------------------------------------------------ sets of features
 
@@ -233,7 +235,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         if not members:
             return np.empty(0)
         touched, _ = self._absences(labels, members, kind)
-        threads, loss = n_threads(self.n_jobs), check_loss(self.loss)
+        threads, loss = n_threads(self.n_jobs), self._loss
         ensemble = prepare(self._ensemble.with_sets(pack_bits(touched), len(members)), loss)
         found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
         return np.asarray(found.mean[-1])
@@ -534,7 +536,7 @@ class LOCOMP(MinipatchMixin):
         self._grown = grown
         self.convergence_ = convergence.record
         self.n_patches_ = len(grown.patches)
-        self._adopt_ensemble(grown, choice)
+        self._adopt_ensemble(grown, choice, settings.loss)
         self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)

@@ -228,7 +228,7 @@ class LOCORampart(MinipatchMixin):
             order = np.argsort(rank_features(importances))
             self.ranking_[active[order]] = np.arange(1, len(active) + 1)
             self.loo_error_, self.loo_proba_ = scores["loo_error_"], scores["loo_proba_"]
-            self._adopt_ensemble(found, choice)
+            self._adopt_ensemble(found, choice, settings.loss)
             warn_missing_votes(self, importances)
             if len(active) <= k:
                 break

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import KFold
 from sklearn.utils import Tags
@@ -24,6 +25,7 @@ from clusterwhy._fitting import (
     take,
     train,
 )
+from clusterwhy._identity import describe_data
 from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
@@ -364,14 +366,16 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
             **running,
         )
         judges = [Judge(one, base[0], loss) for one, base in zip(labelled, bases, strict=True)]
-        self._refits = Refits(X, classifier, judges, k, seed)
+        # Not the user's own object, which may change; the data are, and are looked at again before they are used.
+        self._refits = Refits(X, clone(classifier, safe=False), judges, k, seed)
+        self._data = describe_data(X)
         rises = self._refits.rises([np.array([j]) for j in range(n_features)], self.n_jobs, progress)
         self.splits_ = [(split.train, split.calibration) for split in splits]
         self.classes_ = classes
         self.reference_labels_ = decode_labels(codes, classes)
         consensus = self._collect(judges, rises, codes, n_samples, threads)
         if not nothing:
-            warn_chance(self.loo_proba_, consensus, codes)
+            warn_chance(self.loo_proba_, consensus, None if isinstance(self.reference, str) else codes)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
         repeats = check_count(self.n_repeats, "n_repeats")
@@ -472,7 +476,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         """Score sets of features: what is lost when none of a set is available.
 
         A classifier is trained without the set on every split that was fitted, which costs as much as a feature
-        does. The data must still be as they were fitted: the estimator keeps them, not a copy.
+        does. The data must still be as they were fitted, since the estimator keeps them, not a copy; an error says
+        when they are not.
 
         Parameters
         ----------
@@ -497,6 +502,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
                     f"{kind} {label!r} is all {len(positions)} features: without them there is nothing to predict "
                     "from"
                 )
+        if describe_data(self._refits.X) != self._data:
+            raise ValueError("the data have changed since the fit: fit again, or to a copy (fit(X.copy()))")
         with data_on_workers(self._refits.X):
             rises = self._refits.rises(members, self.n_jobs, Progress(check_verbose(self.verbose)))
         scores = [judge.mean(rise) for judge, rise in zip(self._refits.judges, rises, strict=True)]

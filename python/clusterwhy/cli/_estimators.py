@@ -60,11 +60,17 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
 OPTIONS = ("classifier", "n_patches", "max_samples", "max_features", "n_repeats", "loss", "engine")
 
 
+# Methods with scores for the whole clustering alone.
+GLOBAL_ONLY = ("impacc", "stability")
+
+
 def check_options(methods: list[str], options: Namespace) -> None:
     """Refuse an option that none of the methods has, and labels that one of them would not explain."""
     for method in methods:
         if options.labels is not None and "reference" not in parameters(method):
             raise UsageError(f"--labels is not for the method {method}, which explains its own")
+        if method in GLOBAL_ONLY and getattr(options, "by_cluster", False):
+            raise UsageError(f"--by-cluster is not for the method {method}, which scores the whole clustering alone")
     for name in OPTIONS:
         if getattr(options, name) is not None and not any(name in parameters(method) for method in methods):
             flag = name.replace("_", "-")

@@ -40,9 +40,8 @@ def read_tsv(source: Any, options: Namespace) -> Table:
 def read_text(source: Any, options: Namespace, sep: str) -> Table:
     """Read text, every number to the last bit."""
     pandas = import_extra("pandas", "cli", "reading text")
+    # Named by the user, both may be commas: numbers in quotes can be read all the same.
     sep = options.sep or (";" if sep == options.decimal else sep)
-    if sep == options.decimal:
-        raise UsageError(f"--decimal {sep} is also the separator: name another with --sep")
     text = {"sep": sep, "decimal": options.decimal or ".", "encoding": options.encoding}
     with reading(options, "text"):
         header = pandas.read_csv(source, **text, header=None, nrows=1, dtype=str, keep_default_na=False)
