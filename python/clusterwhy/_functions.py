@@ -190,7 +190,8 @@ def loco_scores(
     Raises
     ------
     ValueError
-        For sizes that do not fit, predictions that name no label, or probabilities that are not finite.
+        For sizes that do not fit, predictions of noise (negative) or of another kind than the labels, or
+        probabilities that are not finite.
 
     Notes
     -----
