@@ -189,7 +189,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         self.label_stability_ = grown.stability
         self._ensemble = grown.ensemble
         self._codes = consensus
-        self._loss = loss
+        self._loss_ = loss
 
     def _warn_of_clusters(self, X: Any, grown: Grown) -> None:
         """Warn, once, when there is little or nothing to explain."""
@@ -228,15 +228,19 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         """
         check_is_fitted(self)
         labels, members = self._feature_sets(groups, "groups")
-        scores = self._score_sets(labels, members, "group")
-        return (scores, self._absences(labels, members, "group")[1]) if return_counts else scores
+        touched, counts = self._absences(labels, members, "group")
+        scores = self._score_absences(touched)
+        return (scores, counts) if return_counts else scores
 
     def _score_sets(self, labels: list[Any], members: list[NDArray[np.int64]], kind: str) -> NDArray[np.float64]:
-        if not members:
+        return self._score_absences(self._absences(labels, members, kind)[0])
+
+    def _score_absences(self, touched: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Score sets of which `touched` (B, n) says which minipatches hold any."""
+        if touched.shape[1] == 0:
             return np.empty(0)
-        touched, _ = self._absences(labels, members, kind)
-        threads, loss = n_threads(self.n_jobs), self._loss
-        ensemble = prepare(self._ensemble.with_sets(pack_bits(touched), len(members)), loss)
+        threads, loss = n_threads(self.n_jobs), self._loss_
+        ensemble = prepare(self._ensemble.with_sets(pack_bits(touched), touched.shape[1]), loss)
         found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
         return np.asarray(found.mean[-1])
 

@@ -142,6 +142,8 @@ class Refits:
     ----------
     X : {ndarray, CSR matrix} of shape (N, M)
         The data, not a copy of them.
+    X_described : str
+        What they were when they were fitted.
     classifier : estimator
     judges : list of Judge
         One for each split.
@@ -149,6 +151,7 @@ class Refits:
     """
 
     X: Any
+    X_described: str
     classifier: Any
     judges: list[Judge]
     n_classes: int
@@ -367,9 +370,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         )
         judges = [Judge(one, base[0], loss) for one, base in zip(labelled, bases, strict=True)]
         # Not the user's own object, which may change; the data are, and are looked at again before they are used.
-        self._refits = Refits(X, clone(classifier, safe=False), judges, k, seed)
-        self._data = describe_data(X)
-        rises = self._refits.rises([np.array([j]) for j in range(n_features)], self.n_jobs, progress)
+        self._refits_ = Refits(X, describe_data(X), clone(classifier, safe=False), judges, k, seed)
+        rises = self._refits_.rises([np.array([j]) for j in range(n_features)], self.n_jobs, progress)
         self.splits_ = [(split.train, split.calibration) for split in splits]
         self.classes_ = classes
         self.reference_labels_ = decode_labels(codes, classes)
@@ -502,11 +504,11 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
                     f"{kind} {label!r} is all {len(positions)} features: without them there is nothing to predict "
                     "from"
                 )
-        if describe_data(self._refits.X) != self._data:
+        if describe_data(self._refits_.X) != self._refits_.X_described:
             raise ValueError("the data have changed since the fit: fit again, or to a copy (fit(X.copy()))")
-        with data_on_workers(self._refits.X):
-            rises = self._refits.rises(members, self.n_jobs, Progress(check_verbose(self.verbose)))
-        scores = [judge.mean(rise) for judge, rise in zip(self._refits.judges, rises, strict=True)]
+        with data_on_workers(self._refits_.X):
+            rises = self._refits_.rises(members, self.n_jobs, Progress(check_verbose(self.verbose)))
+        scores = [judge.mean(rise) for judge, rise in zip(self._refits_.judges, rises, strict=True)]
         return np.asarray(sum(scores) / len(scores))
 
 
