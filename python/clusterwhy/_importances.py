@@ -400,13 +400,14 @@ def resolve_selection(wanted: Any, n_features: int) -> int:
     return max(1, int(wanted * n_features))
 
 
-def check_selection(wanted: Any, n_features: int) -> None:
-    """Refuse what is not a form of ``n_features_to_select``, and warn of more than there are features."""
+def check_selection(wanted: Any, n_features: int) -> int | None:
+    """Resolve ``n_features_to_select``, or None, and warn of more than there are features."""
     if wanted is None:
-        return
-    resolve_selection(wanted, n_features)
+        return None
+    count = resolve_selection(wanted, n_features)
     if wanted > n_features:
         warn_user(f"n_features_to_select={wanted} is more than the {n_features} features of the data: all are kept")
+    return count
 
 
 def import_extra(module: str, extra: str, what: str) -> Any:

@@ -21,7 +21,7 @@ from clusterwhy._engine import ENGINES, EngineChoice, choose_engine
 from clusterwhy._ensemble import SklearnEngine
 from clusterwhy._growth import Convergence, Engine, GrowingEnsemble, Grown, Target, grow_until
 from clusterwhy._identity import Identity, describe, describe_data, describe_estimator, refuse_differences, versions
-from clusterwhy._importances import check_selection, resolve_selection
+from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
@@ -505,10 +505,7 @@ class LOCOMP(MinipatchMixin):
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_samples, n_features = X.shape
-        check_selection(self.n_features_to_select, n_features)
-        n_top = min(TOP, max(1, n_features // 2))
-        if self.n_features_to_select is not None:
-            n_top = resolve_selection(self.n_features_to_select, n_features)
+        n_top = check_selection(self.n_features_to_select, n_features) or min(TOP, max(1, n_features // 2))
         target = self._check_target(n_top, self.max_seconds)
         design = Minipatches(
             n_samples=n_samples,

@@ -16,7 +16,7 @@ from clusterwhy._fitting import ROUND_STREAM
 from clusterwhy._functions import align_labels
 from clusterwhy._growth import Convergence, GrowingEnsemble, Grown, Target, grow_until
 from clusterwhy._identity import Identity, describe
-from clusterwhy._importances import check_selection, resolve_selection
+from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_missing_votes
 from clusterwhy._patches import Minipatches
@@ -177,10 +177,9 @@ class LOCORampart(MinipatchMixin):
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_features = X.shape[1]
-        if self.n_features_to_select is None:
+        k = check_selection(self.n_features_to_select, n_features)
+        if k is None:
             raise TypeError("n_features_to_select must be an integer or a fraction, got None")
-        check_selection(self.n_features_to_select, n_features)
-        k = resolve_selection(self.n_features_to_select, n_features)
         seed = self._settle_seed()
         target = self._check_target(k)
         growth = check_positive(self.patch_growth, "patch_growth")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy._tables import read_table
 from clusterwhy._validation import check_count, check_nonnegative
+from clusterwhy._warnings import warn_user
 from clusterwhy.native import KMeans
 
 
@@ -135,10 +135,9 @@ class FuzzyCMeans(ClusterMixin, BaseEstimator):
             centers = moved
             turn += 1
         if shift > enough:
-            warnings.warn(
+            warn_user(
                 f"fuzzy c-means had not converged after max_iter={max_iter} turns; raise max_iter or tol",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         self.cluster_centers_ = centers + middle
         self.memberships_ = memberships(squared_distances(X, centers), fuzziness)

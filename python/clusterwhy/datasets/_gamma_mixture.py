@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy._tables import read_table
 from clusterwhy._validation import check_count, check_nonnegative
+from clusterwhy._warnings import warn_user
 
 from ._validation import RandomStateLike
 
@@ -194,10 +195,9 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         self.lower_bound_, parameters, self.n_iter_, self.converged_ = best
         self.weights_, self.shapes_, self.scales_ = parameters
         if not self.converged_:
-            warnings.warn(
+            warn_user(
                 f"GammaMixture did not converge in max_iter={max_iter} iterations: raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         self.labels_ = _log_joint(parameters, positive, logs).argmax(axis=1)
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +25,7 @@ from clusterwhy._validation import (
     seed_from_random_state,
     warn_one_cluster,
 )
+from clusterwhy._warnings import warn_user
 
 from ._architecture import choose_architecture
 from ._schedule import enough_epochs
@@ -323,11 +323,10 @@ class InterpretableDeepClustering(
         warn_one_cluster(self.classes_)
         empty = np.setdiff1d(self.classes_, self.labels_)
         if len(empty):
-            warnings.warn(
+            warn_user(
                 f"{len(empty)} of {len(self.classes_)} clusters are empty ({', '.join(map(str, empty))}): ask for "
                 "fewer clusters, or train for longer (cluster_epochs, n_init)",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     def _check_settings(self, n_samples: int, n_features: int) -> Settings:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 
 from sklearn.exceptions import ConvergenceWarning
 
 from clusterwhy._progress import Progress
+from clusterwhy._warnings import warn_user
 
 
 def along_cosine(start: float, end: float, share: float) -> float:
@@ -73,11 +73,10 @@ def run_epochs(
                 with begin(1) as task:
                     loss = step(epoch)
             except KeyboardInterrupt:
-                warnings.warn(
+                warn_user(
                     f"training was interrupted after {epoch} of {n_epochs} epochs of the {name}; what was learned is "
                     "kept, and what comes after is not trained (warm_start=True goes on from here)",
                     ConvergenceWarning,
-                    stacklevel=2,
                 )
                 return losses, True
             losses.append(loss)
