@@ -9,13 +9,15 @@ from estimators import ShallowTree
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, BisectingKMeans, KMeans, MiniBatchKMeans
 from sklearn.datasets import make_blobs
 from sklearn.mixture import GaussianMixture
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from clusterwhy import _core, native
 from clusterwhy.comparators import FuzzyCMeans, PermutationImportance
-from clusterwhy.comparators._relabel import Forest, NearestCenter, Predictor, make_relabeller
+from clusterwhy.comparators._relabel import Forest, NearestCenter, Predictor, SumOfTerms, make_relabeller
+from clusterwhy.datasets import GammaMixture
 
 N, M = 90, 5
 
@@ -64,6 +66,9 @@ CLUSTERERS = {
     "fuzzy": FuzzyCMeans(3, random_state=0),
     "bisecting": BisectingKMeans(4, random_state=0),
     "mixture": GaussianMixture(3, random_state=0),
+    "diagonal": GaussianMixture(3, covariance_type="diag", random_state=0),
+    "spherical": GaussianMixture(3, covariance_type="spherical", random_state=0),
+    "gamma": GammaMixture(3, random_state=0),
     "pipeline": make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=0)),
 }
 
@@ -86,6 +91,7 @@ def test_it_is_the_rate_at_which_the_clusterers_own_predictions_change(name, dty
         NearestCentroid(metric="manhattan"),
         NearestCentroid(shrink_threshold=0.5),
         NearestCentroid(priors="empirical"),
+        GaussianNB(),
         ShallowTree(),
         native.RandomForest(7, random_state=0),
         native.ExtraTrees(7, max_depth=3, random_state=0),
@@ -113,6 +119,7 @@ def test_each_estimator_takes_its_fastest_way():
             *(CLUSTERERS[name] for name in ("kmeans", "minibatch", "native", "fuzzy")),
             NearestCentroid(),
         ],
+        SumOfTerms: [GaussianNB(), *(CLUSTERERS[name] for name in ("diagonal", "spherical", "gamma"))],
         Forest: [native.RandomForest(3), native.ExtraTrees(3)],
         Predictor: [CLUSTERERS["pipeline"], NearestCentroid(priors="empirical"), KNeighborsClassifier()],
     }

@@ -1,18 +1,20 @@
 """The gamma mixture fits by EM what scipy's gamma density says."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import digamma
+from scipy.special import digamma, logsumexp, polygamma
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import check_estimator
 
+from clusterwhy import _core
 from clusterwhy.datasets import GammaMixture, make_gamma_mixture
-from clusterwhy.datasets._gamma_mixture import _gamma_shape
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +30,54 @@ def test_scikit_learn_checks():
     assert {result["status"] for result in results} <= {"passed", "skipped", "xfail"}
 
 
-@pytest.mark.parametrize("shape", [1e-3, 0.05, 0.9, 1.0, 7.0, 300.0, 1e5])
-def test_shape_solves_its_equation(shape):
-    log_ratio = np.array([np.log(shape) - digamma(shape)])
-    np.testing.assert_allclose(_gamma_shape(log_ratio), shape, rtol=1e-6)
+def plain_em(X, responsibilities, n_iter):
+    """EM by the formulas, with SciPy's special functions."""
+    for _ in range(n_iter):
+        mass = responsibilities.sum(axis=0)
+        means = responsibilities.T @ X / mass[:, None]
+        gaps = np.log(means) - responsibilities.T @ np.log(X) / mass[:, None]
+        shapes = 0.5 / gaps
+        for _ in range(60):
+            slopes = shapes**2 * (1 / shapes - polygamma(1, shapes))
+            shapes = 1 / (1 / shapes + (np.log(shapes) - digamma(shapes) - gaps) / slopes)
+        scales = means / shapes
+        terms = stats.gamma.logpdf(X[:, None, :], shapes, scale=scales).sum(axis=2) + np.log(mass / len(X))
+        norms = logsumexp(terms, axis=1, keepdims=True)
+        responsibilities = np.exp(terms - norms)
+    return norms.mean(), mass / len(X), shapes, scales
+
+
+@pytest.mark.parametrize("n_components", [1, 3, 9])
+@pytest.mark.parametrize("n_samples", [40, 101])
+@pytest.mark.parametrize("n_iter", [1, 7])
+def test_turns_are_those_of_plain_em(n_components, n_samples, n_iter):
+    X, _, _ = make_gamma_mixture(n_samples, 3, n_noise=3, random_state=n_iter)
+    start = (np.arange(n_samples) % n_components).astype(np.int32)
+    fitted = _core.native_fit_gamma_mixture(X, start, n_components, n_iter, -np.inf)
+    bound, weights, shapes, scales = plain_em(X, np.eye(n_components)[start], n_iter)
+    assert (fitted["n_iter"], fitted["converged"]) == (n_iter, False)
+    np.testing.assert_allclose(fitted["lower_bound"], bound, rtol=1e-9)
+    np.testing.assert_allclose(fitted["weights"], weights, rtol=1e-7)
+    np.testing.assert_allclose(fitted["shapes"], shapes, rtol=1e-7)
+    np.testing.assert_allclose(fitted["scales"], scales, rtol=1e-7)
+
+
+def test_ctrl_c_ends_a_long_fit():
+    code = """
+import _thread, threading, time
+import numpy as np
+from clusterwhy import _core
+X = np.random.default_rng(0).gamma(2.0, size=(2000, 100))
+start = (np.arange(2000) % 7).astype(np.int32)
+threading.Timer(0.5, _thread.interrupt_main).start()
+began = time.monotonic()
+try:
+    _core.native_fit_gamma_mixture(X, start, 7, 10**9, -np.inf)
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - began < 30)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stdout.split() == ["interrupted", "True"], ran.stdout + ran.stderr
 
 
 def test_a_single_component_is_the_maximum_likelihood_fit():

@@ -37,6 +37,7 @@ __all__ = [
     "native_compare",
     "native_descend",
     "native_fit_clusters",
+    "native_fit_gamma_mixture",
     "native_grow",
     "overlap_reference",
     "pair_differences",
@@ -171,6 +172,9 @@ def native_classify(
 ) -> tuple[NDArray[np.uint16] | NDArray[np.float64], NDArray[np.bool_]]: ...
 def native_fit_clusters(
     x: NDArray[np.float32] | NDArray[np.float64], method: str, params: dict[str, Any], seed: int
+) -> dict[str, Any]: ...
+def native_fit_gamma_mixture(
+    x: NDArray[np.float64], start: NDArray[np.int32], n_components: int, max_iter: int, tol: float
 ) -> dict[str, Any]: ...
 def native_grow(
     x: NDArray[np.float32] | NDArray[np.float64],

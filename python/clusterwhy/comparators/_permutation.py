@@ -72,9 +72,11 @@ class PermutationImportance(ComparatorMixin):
     -----
     For the nearest of K centres (k-means of scikit-learn and of this package, :class:`FuzzyCMeans`, and
     :class:`sklearn.neighbors.NearestCentroid` as the classifier) a feature costs O(N (K + n_repeats)): the
-    change of its value at which an observation leaves its cluster is known, up to rounding. Of this package's
-    forests only the trees that split on the feature vote again. Everything else predicts ``n_repeats * M`` copies of
-    the data, some 64 MB at a time.
+    change of its value at which an observation leaves its cluster is known, up to rounding. Where scores of clusters
+    are sums over features (:class:`clusterwhy.datasets.GammaMixture`, :class:`sklearn.mixture.GaussianMixture` with
+    diagonal or spherical covariances, :class:`sklearn.naive_bayes.GaussianNB`) one term is replaced, which costs
+    O(N K n_repeats). Of this package's forests only the trees that split on the feature vote again. Everything else
+    predicts ``n_repeats * M`` copies of the data, some 64 MB at a time.
 
     Where clusters are told apart by many features at once, to permute one changes few labels or none: scores of
     exactly 0 are tied, and ``ranking_`` settles ties by position.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.mixture import GaussianMixture
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import NearestCentroid
 
 from clusterwhy import _core, native
 from clusterwhy._fitting import failure
 from clusterwhy._validation import check_cluster_labels
 from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans, squared_distances
+from clusterwhy.datasets import GammaMixture
 
 # Bytes of permuted copies of the data that are predicted at a time.
 COPY_BYTES = 2**26
@@ -29,6 +33,9 @@ def make_relabeller(predictor: Any, X: NDArray[Any]) -> Relabeller:
     # With unequal priors the nearest centroid need not win.
     if type(predictor) is NearestCentroid and (predictor.metric, predictor.priors) == ("euclidean", "uniform"):
         return NearestCenter(X, predictor.centroids_)
+    terms = read_terms(predictor)
+    if terms is not None:
+        return SumOfTerms(X, *terms)
     if type(predictor) in (native.RandomForest, native.ExtraTrees):
         return Forest(predictor, X)
     return Predictor(predictor, X)
@@ -66,6 +73,56 @@ class NearestCenter(Relabeller):
             low = np.where(slopes < 0, reach, -np.inf).max(axis=1)
             moved = x[order] - x
             yield (moved > high) | (moved < low)
+
+
+#: What a feature's values (n,) add to the scores of all classes: (n, K).
+Terms = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class NormalTerms:
+    """Logarithms of normal densities, but for constants; means and precisions are (K, M)."""
+
+    means: NDArray[np.float64]
+    precisions: NDArray[np.float64]
+
+    def __call__(self, values: NDArray[np.float64], feature: int) -> NDArray[np.float64]:
+        """Return half the squared distances from the means, negative."""
+        return np.asarray(-0.5 * self.precisions[:, feature] * np.subtract.outer(values, self.means[:, feature]) ** 2)
+
+
+def read_terms(predictor: Any) -> tuple[Terms, NDArray[np.float64]] | None:
+    """Return the terms of a predictor whose scores are sums over features, and the constants (K,); else None."""
+    if type(predictor) is GammaMixture:
+        return predictor._log_terms, predictor._log_constants()
+    if type(predictor) is GaussianNB:
+        means, variances, weights = predictor.theta_, predictor.var_, predictor.class_prior_
+    elif type(predictor) is GaussianMixture and predictor.covariance_type in ("diag", "spherical"):
+        means, weights = predictor.means_, predictor.weights_
+        variances = np.broadcast_to(predictor.covariances_.reshape(len(means), -1), means.shape)
+    else:
+        return None
+    constants = np.log(weights) - 0.5 * np.log(variances).sum(axis=1)
+    return NormalTerms(means, 1 / variances), constants
+
+
+class SumOfTerms(Relabeller):
+    """Labels by the largest of scores that are sums of a term for each feature: one term changes."""
+
+    def __init__(self, X: NDArray[Any], terms: Terms, constants: NDArray[np.float64]) -> None:
+        self.terms = terms
+        self.scores = np.tile(constants, (len(X), 1))
+        for j in range(X.shape[1]):
+            self.scores += terms(X[:, j].astype(np.float64), j)
+        self.labels = self.scores.argmax(axis=1)
+
+    def changes(self, X: NDArray[Any], features: range, orders: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Replace the feature's term by that of its permuted values."""
+        for j, order in zip(features, orders, strict=True):
+            terms = self.terms(X[:, j].astype(np.float64), j)
+            # A value that stays where it was changes a score by exactly 0.
+            moved = [self.scores + (terms[to] - terms) for to in order]
+            yield np.array([scores.argmax(axis=1) != self.labels for scores in moved])
 
 
 class Predictor(Relabeller):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma, gammaln, logsumexp, polygamma
+from scipy.special import gammaln, logsumexp
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from clusterwhy import _core
 from clusterwhy._tables import read_table
 from clusterwhy._validation import check_count, check_nonnegative
 from clusterwhy._warnings import warn_user
@@ -22,50 +24,9 @@ from ._validation import RandomStateLike
 
 _Array = npt.NDArray[np.float64]
 
-#: A component's log(mean) - mean(log) is kept above this: a feature that is constant within a component
-#: would otherwise have an infinite shape. Up to here the density keeps seven digits.
-_MIN_LOG_RATIO = 1e-8
-
 #: Where a feature has values that are not positive, its smallest lands this many of its standard
 #: deviations above zero. Much less, and the logarithm of that one value would rule the fit.
 _SHIFT_MARGIN = 0.1
-
-
-class _Parameters(NamedTuple):
-    weights: _Array
-    shapes: _Array
-    scales: _Array
-
-
-def _gamma_shape(log_ratio: _Array) -> _Array:
-    """Solve ``log(a) - digamma(a) = log_ratio`` for the shape a, by Newton steps on 1/a.
-
-    The start is within 1.5 % everywhere, and each step squares the error.
-    """
-    s = np.maximum(log_ratio, _MIN_LOG_RATIO)
-    a = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
-    for _ in range(4):
-        step = (np.log(a) - digamma(a) - s) / (a**2 * (1 / a - polygamma(1, a)))
-        a = 1 / (1 / a + step)
-    return np.asarray(a, dtype=np.float64)
-
-
-def _maximise(responsibilities: _Array, X: _Array, log_X: _Array) -> _Parameters:
-    # An observation's share so small that it is seen only by a component that has lost all observations:
-    # such a component takes the parameters of the whole sample, and stays finite.
-    share = 10 * np.finfo(np.float64).eps
-    mass = responsibilities.sum(axis=0) + share
-    means = (responsibilities.T @ X + share * X.mean(axis=0)) / mass[:, None]
-    mean_logs = (responsibilities.T @ log_X + share * log_X.mean(axis=0)) / mass[:, None]
-    shapes = _gamma_shape(np.log(means) - mean_logs)
-    return _Parameters(mass / mass.sum(), shapes, means / shapes)
-
-
-def _log_joint(parameters: _Parameters, X: _Array, log_X: _Array) -> _Array:
-    weights, shapes, scales = parameters
-    constant = np.log(weights) - (gammaln(shapes) + shapes * np.log(scales)).sum(axis=1)
-    joint: _Array = log_X @ (shapes - 1).T - X @ (1 / scales).T + constant
-    return joint
 
 
 class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
@@ -184,22 +145,23 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
 
         log_spread = logs.std(axis=0)
         standardised = (logs - logs.mean(axis=0)) / np.where(log_spread > 0, log_spread, 1.0)
-        best: tuple[float, _Parameters, int, bool] | None = None
-        for _ in range(n_init):
-            seed = int(rng.randint(np.iinfo(np.int32).max))
-            start = self._starting_labels(standardised, n_components, seed)
-            run = self._run(np.eye(n_components)[start], positive, logs, max_iter, tol)
-            if best is None or run[0] > best[0]:
-                best = run
-        assert best is not None  # n_init is at least 1
-        self.lower_bound_, parameters, self.n_iter_, self.converged_ = best
-        self.weights_, self.shapes_, self.scales_ = parameters
+        starts = (
+            self._starting_labels(standardised, n_components, int(rng.randint(np.iinfo(np.int32).max)))
+            for _ in range(n_init)
+        )
+        runs = [
+            _core.native_fit_gamma_mixture(positive, start.astype(np.int32), n_components, max_iter, tol)
+            for start in starts
+        ]
+        best = max(runs, key=itemgetter("lower_bound"))
+        self.lower_bound_, self.n_iter_, self.converged_ = itemgetter("lower_bound", "n_iter", "converged")(best)
+        self.weights_, self.shapes_, self.scales_ = itemgetter("weights", "shapes", "scales")(best)
         if not self.converged_:
             warn_user(
                 f"GammaMixture did not converge in max_iter={max_iter} iterations: raise max_iter or tol.",
                 ConvergenceWarning,
             )
-        self.labels_ = _log_joint(parameters, positive, logs).argmax(axis=1)
+        self.labels_ = self._log_joint(positive, logs).argmax(axis=1)
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -235,11 +197,28 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         probabilities: _Array = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
         return probabilities
 
+    def _log_constants(self) -> _Array:
+        """Return what the log-densities of the components (K,), weighted, have in common for all observations."""
+        check_is_fitted(self)
+        constants: _Array = np.log(self.weights_) - (gammaln(self.shapes_) + self.shapes_ * np.log(self.scales_)).sum(
+            axis=1
+        )
+        return constants
+
+    def _log_terms(self, values: _Array, feature: int) -> _Array:
+        """Return what values (n,) of one feature add to the log-densities of the components (n, K)."""
+        positive = np.maximum(values - self.shift_[feature], self._floor[feature])
+        powers, rates = self.shapes_[:, feature] - 1, 1 / self.scales_[:, feature]
+        terms: _Array = np.multiply.outer(np.log(positive), powers) - np.multiply.outer(positive, rates)
+        return terms
+
     def _log_joint_of(self, X: Any) -> _Array:
         check_is_fitted(self)
-        data: _Array = read_table(self, X, dtype=np.float64, reset=False)
-        parameters = _Parameters(self.weights_, self.shapes_, self.scales_)
-        return _log_joint(parameters, *self._positive(data))
+        return self._log_joint(*self._positive(read_table(self, X, dtype=np.float64, reset=False)))
+
+    def _log_joint(self, positive: _Array, logs: _Array) -> _Array:
+        joint: _Array = logs @ (self.shapes_ - 1).T - positive @ (1 / self.scales_).T + self._log_constants()
+        return joint
 
     def _positive(self, X: _Array) -> tuple[_Array, _Array]:
         positive = np.maximum(X - self.shift_, self._floor)
@@ -254,20 +233,3 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
                 KMeans(n_components, n_init=1, random_state=seed).fit(standardised).labels_
             )
         return labels
-
-    @staticmethod
-    def _run(
-        responsibilities: _Array, X: _Array, log_X: _Array, max_iter: int, tol: float
-    ) -> tuple[float, _Parameters, int, bool]:
-        bound = -np.inf
-        converged = False
-        n_iter = 0
-        while n_iter < max_iter and not converged:
-            n_iter += 1
-            parameters = _maximise(responsibilities, X, log_X)
-            joint = _log_joint(parameters, X, log_X)
-            norms = logsumexp(joint, axis=1, keepdims=True)
-            previous, bound = bound, float(norms.mean())
-            responsibilities = np.exp(joint - norms)
-            converged = bound - previous < tol
-        return bound, parameters, n_iter, converged

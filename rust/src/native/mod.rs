@@ -17,6 +17,7 @@ pub mod spectral;
 pub mod tree;
 
 mod grow;
+mod special;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -281,6 +281,30 @@ pub fn native_fit_clusters<'py>(
     Ok(out)
 }
 
+/// Runs EM for a mixture of gamma distributions, once, from labels: `weights`, `shapes` and `scales` of the components,
+/// `lower_bound`, `n_iter` and `converged`.
+#[pyfunction]
+pub fn native_fit_gamma_mixture<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f64>,
+    start: PyReadonlyArray1<'py, i32>,
+    n_components: usize,
+    max_iter: usize,
+    tol: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (columns, x, start) = (x.shape()[1], slice(&x)?, slice(&start)?);
+    let mixture = GammaMixture { n_components, max_iter, tol, n_init: 1 };
+    let fitted = detached(py, 1, |workers| mixture.run(x, start, &|| workers.stopped()))?;
+    let out = PyDict::new(py);
+    out.set_item("weights", fitted.weights.into_pyarray(py))?;
+    out.set_item("shapes", matrix(n_components, columns, fitted.shapes).into_pyarray(py))?;
+    out.set_item("scales", matrix(n_components, columns, fitted.scales).into_pyarray(py))?;
+    out.set_item("lower_bound", fitted.bound)?;
+    out.set_item("n_iter", fitted.turns)?;
+    out.set_item("converged", fitted.converged)?;
+    Ok(out)
+}
+
 /// Labels of classes as native classifiers read them, one for each of `rows` observations.
 fn codes(classes: &[i32], rows: usize, n_classes: usize) -> Result<Vec<u32>> {
     check_labels(classes, rows, n_classes)?;
