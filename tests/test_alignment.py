@@ -46,6 +46,11 @@ def test_alignment_speaks_the_names_of_the_reference(pair, scale, shift):
     assert np.array_equal(scaled, np.where(plain < 0, -1, plain * scale + shift))
 
 
+def test_clusters_and_references_may_have_names():
+    aligned = cw.align_labels(["b", "b", "a", "a", "a"], ["x", "x", "y", "y", "x"])
+    assert aligned.tolist() == ["x", "x", "y", "y", "y"]
+
+
 @given(pair=labellings())
 def test_noise_stays_noise_and_clusters_stay_together(pair):
     labels, targets = pair

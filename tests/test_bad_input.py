@@ -734,7 +734,6 @@ FUNCTIONS = {
         ValueError,
         r"reference must have one label per observation, shape \(2,\), got shape \(1,\)",
     ),
-    "align strings": (lambda: cw.align_labels(["a", "b"], [0, 1]), ValueError, "labels must be whole numbers"),
     "align None": (lambda: cw.align_labels(None, [0, 1]), ValueError, "labels must be an array of labels, got None"),
     "align 2-d": (lambda: cw.align_labels([[0, 1]], [[0, 1]]), ValueError, r"shape \(n,\), got shape \(1, 2\)"),
     "align nan": (lambda: cw.align_labels([np.nan, 0], [0, 1]), ValueError, "got nan for observation 0"),
@@ -816,8 +815,14 @@ FUNCTIONS = {
     "score nan": (
         lambda: cw.loco_scores(np.where(SOFT, np.nan, 0), PATCHES, LABELS),
         ValueError,
-        r"predictions must be finite; minipatch 0 predicts \[nan, 0.0, 0.0\] for observation 0",
+        r"probabilities must be from 0 to 1; minipatch 0 predicts \[nan, 0.0, 0.0\] for observation 0",
     ),
+    "score above one": (
+        lambda: cw.loco_scores(np.where(SOFT, 1.5, 0), PATCHES, LABELS),
+        ValueError,
+        r"probabilities must be from 0 to 1; minipatch 0 predicts \[1.5, 0.0, 0.0\] for observation 0",
+    ),
+    "score negative": (lambda: cw.loco_scores(-1.0 * SOFT, PATCHES, LABELS), ValueError, "must be from 0 to 1"),
     "score hard nan": (
         lambda: cw.loco_scores(HARD * np.nan, PATCHES, LABELS),
         ValueError,

@@ -355,6 +355,8 @@ def test_to_frame(name, named):
         pd.testing.assert_frame_equal(model.to_frame(cluster=label), rows.reset_index(drop=True))
     with pytest.raises(ValueError, match=r"cluster must be one of classes_ \(.*\), got 99"):
         model.to_frame(cluster=99)
+    with pytest.raises(ValueError, match=r"cluster must be one of classes_ \(.*\), got True"):
+        model.to_frame(cluster=True)
 
 
 def test_to_frame_without_names_or_standard_errors(fitted):

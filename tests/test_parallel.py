@@ -264,6 +264,22 @@ def test_generators_are_asked_once_and_reproduce():
         assert_same_bits(loco(random_state=make(3)).fit(X), loco(random_state=make(3)).fit(X))
 
 
+def test_native_refits_need_no_processes():
+    code = """
+import numpy as np
+from joblib.externals.loky import reusable_executor
+import clusterwhy as cw
+from clusterwhy import native
+X = np.random.default_rng(0).normal(size=(60, 4)) + np.repeat([[0], [4]], 30, axis=0)
+model = cw.LOCOSplit(native.KMeans(2), native.RandomForest(5), n_jobs=2, random_state=0).fit(X)
+alone = cw.LOCOSplit(native.KMeans(2), native.RandomForest(5), random_state=0).fit(X)
+assert (model.sample_importances_ == alone.sample_importances_)[~np.isnan(alone.sample_importances_)].all()
+print(reusable_executor._executor)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stdout.strip() == "None", ran.stdout + ran.stderr
+
+
 # ---------------------------------------------------------------------------------- threads of other libraries
 
 

@@ -13,7 +13,6 @@ from clusterwhy import _core
 from clusterwhy._patches import Minipatches, pack_bits
 from clusterwhy._scores import Loss, check_loss, score_ensemble
 from clusterwhy._validation import (
-    check_cluster_labels,
     check_count,
     check_nonnegative,
     decode_labels,
@@ -22,6 +21,9 @@ from clusterwhy._validation import (
     n_threads,
 )
 from clusterwhy._votes import MAX_CLASSES, Ensemble
+
+#: How far above 1 rounding may take a probability.
+PROBABILITY_TOLERANCE = 1e-5
 
 
 def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
@@ -34,7 +36,7 @@ def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
     Parameters
     ----------
     labels : array-like of shape (n,)
-        Whole numbers, negative (-1) for noise, which stays noise.
+        Whole numbers, negative (-1) for noise, which stays noise, or strings.
     reference : array-like of shape (n,)
         Whole numbers with -1 for noise, or strings.
 
@@ -47,7 +49,7 @@ def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        For different lengths, labels that are not whole numbers, or a reference that is all noise.
+        For different lengths, labels that are neither whole numbers nor strings, or a reference that is all noise.
 
     Notes
     -----
@@ -59,7 +61,8 @@ def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
     >>> cw.align_labels([5, 5, 2, 2, -1], [0, 0, 1, 1, 1])
     array([ 0,  0,  1,  1, -1])
     """
-    codes = check_cluster_labels(labels, None, "labels")
+    named = label_array(labels, None, "labels")
+    codes = np.unique(named, return_inverse=True)[1] if named.dtype.kind in "US" else named.astype(np.int64)
     reference_codes, classes = encode_reference(reference, len(codes), "reference")
     rows = np.arange(len(codes), dtype=np.int64)
     offsets = np.array([0, len(codes)], dtype=np.int64)
@@ -191,7 +194,7 @@ def loco_scores(
     ------
     ValueError
         For sizes that do not fit, predictions of noise (negative) or of another kind than the labels, or
-        probabilities that are not finite.
+        probabilities that are not from 0 to 1.
 
     Notes
     -----
@@ -280,12 +283,13 @@ def _encode_probabilities(
             f"{classes[:10].tolist()}; use the column's number as the label"
         )
     dtype = np.float32 if array.dtype == np.float32 else np.float64
-    proba = np.ascontiguousarray(array, dtype=dtype)
-    wrong = voters & ~np.isfinite(proba).all(axis=2)
+    proba: NDArray[np.floating[Any]] = np.ascontiguousarray(array, dtype=dtype)
+    # NaN compares false; a softmax in single precision may end a little above 1.
+    wrong = voters & ~((proba >= 0) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=2)
     if wrong.any():
         b, i = np.argwhere(wrong)[0]
         raise ValueError(
-            f"predictions must be finite; minipatch {b} predicts {proba[b, i].tolist()} for observation {i}"
+            f"probabilities must be from 0 to 1; minipatch {b} predicts {proba[b, i].tolist()} for observation {i}"
         )
     return proba, classes
 

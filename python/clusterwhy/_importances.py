@@ -380,9 +380,12 @@ def default_names(n_features: int) -> NDArray[Any]:
 
 def position_of(cluster: Any, classes: NDArray[Any]) -> int:
     """Return the row of a cluster."""
-    found = [row for row, value in enumerate(np.asarray(classes).tolist()) if value == cluster]
+    # True equals 1, but who writes it means something else.
+    flag = isinstance(cluster, (bool, np.bool_))
+    values = np.asarray(classes).tolist()
+    found = [row for row, value in enumerate(values) if value == cluster and isinstance(value, bool) == flag]
     if not found:
-        shown = ", ".join(map(repr, np.asarray(classes).tolist()[:10]))
+        shown = ", ".join(map(repr, values[:10]))
         raise ValueError(f"cluster must be one of classes_ ({shown}), got {cluster!r}")
     return found[0]
 

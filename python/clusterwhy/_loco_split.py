@@ -30,7 +30,7 @@ from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse
-from clusterwhy._parallel import data_on_workers, run_blocks
+from clusterwhy._parallel import data_on_workers, preferred_workers, run_blocks
 from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
 from clusterwhy._scores import (
@@ -175,6 +175,7 @@ class Refits:
             progress=progress,
             description="leave out",
             unit="feature",
+            prefer=preferred_workers(self.classifier),
         )
         out = [np.full((*np.shape(judge.base), len(sets)), np.nan) for judge in self.judges]
         for (at, part), without in zip(plan, results, strict=True):
@@ -343,6 +344,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
                 [1] * len(splits),
                 description="cluster",
                 unit="split",
+                prefer=preferred_workers(clusterer),
                 **running,
             )
         )
@@ -366,6 +368,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
             [1] * len(labelled),
             description="classify",
             unit="split",
+            prefer=preferred_workers(classifier),
             **running,
         )
         judges = [Judge(one, base[0], loss) for one, base in zip(labelled, bases, strict=True)]

@@ -51,6 +51,11 @@ def data_on_workers(X: Any) -> Iterator[None]:
         yield
 
 
+def preferred_workers(estimator: Any) -> str | None:
+    """Return what joblib should prefer for fits of an estimator: threads where they run outside Python."""
+    return "threads" if type(estimator).__module__.startswith("clusterwhy.native") else None
+
+
 def run_blocks(
     task: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
@@ -61,15 +66,17 @@ def run_blocks(
     progress: Progress = SILENT,
     unit: str = "patch",
     start: int = 0,
+    prefer: str | None = None,
 ) -> Iterator[Any]:
     """Run ``task(*args)`` for each of `arguments` and yield the results in order.
 
     Results are yielded as they come where the backend can do that, else all at the end. The progress counts
-    `sizes` in `unit`, from `start`.
+    `sizes` in `unit`, from `start`. Where the user has not chosen a backend, `prefer` does: see
+    :func:`preferred_workers`.
     """
-    parallel = Parallel(n_jobs=n_jobs, return_as="list")
+    parallel = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="list")
     if getattr(parallel._backend, "supports_return_generator", False):
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+        parallel = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")
     calls = (delayed(task)(*args) for args in arguments)
     with progress.steps(description, len(sizes), start + sum(sizes), unit=unit, start=start) as step:
         results = iter(parallel(calls))

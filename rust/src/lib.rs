@@ -35,7 +35,8 @@
 //! - score: [`summary`] (means and deviations), [`inference`] (how far they can be trusted)
 //! - beside LOCO: [`comparators`] (other methods, as far as they need a core of their own)
 //! - beside them: [`deep`] (a clustering network that explains itself)
-//! - machinery: [`simd`] (instruction sets), `lanes` (vectors), [`parallel`] (threads), `memory` (huge pages), [`error`];
+//! - machinery: [`simd`] (instruction sets), `lanes` (vectors), `elementary`
+//!   (logarithms), [`parallel`] (threads), `memory` (huge pages), [`error`];
 //!   only `python` and what is under it know Python.
 //!
 //! Where to start: `aggregate/mod.rs` for the scores, `native/mod.rs` for the traits that a new method implements.
@@ -55,6 +56,7 @@ pub mod bits;
 pub mod comparators;
 pub mod consensus;
 pub mod deep;
+mod elementary;
 pub mod error;
 pub mod inference;
 mod lanes;

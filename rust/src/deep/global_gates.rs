@@ -10,6 +10,7 @@ use super::gates::{follows, gate, sparsity};
 use super::network::{Activation, Network, Tape};
 use super::optimizer::{Solver, Training};
 use super::real::Real;
+use crate::elementary::{exp, ln};
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 
@@ -80,10 +81,10 @@ impl GlobalGates {
         let mut entropy = 0.0;
         for (logits, &label) in tape.output().chunks(clusters).zip(labels) {
             let largest = logits.iter().fold(f64::NEG_INFINITY, |m, l| m.max(l.to_f64()));
-            let sum: f64 = logits.iter().map(|l| (l.to_f64() - largest).exp()).sum();
-            entropy -= logits[label].to_f64() - largest - sum.ln();
+            let sum: f64 = logits.iter().map(|l| exp(l.to_f64() - largest)).sum();
+            entropy -= logits[label].to_f64() - largest - ln(sum);
             d_logits.extend(logits.iter().enumerate().map(|(j, l)| {
-                T::from_f64(((l.to_f64() - largest).exp() / sum - f64::from(j == label)) / n as f64)
+                T::from_f64((exp(l.to_f64() - largest) / sum - f64::from(j == label)) / n as f64)
             }));
         }
         let d_inputs =

@@ -9,6 +9,7 @@ use super::coding_rate;
 use super::network::{Activation, Network, Tape};
 use super::optimizer::{Solver, Training};
 use super::real::Real;
+use crate::elementary::exp;
 use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 
@@ -66,8 +67,8 @@ impl Head {
             // A constant in a row cancels, so the logits do as well as their log-softmax.
             let noisy = |j: usize| (logits[j].to_f64() + noise[j].to_f64()) / settings.temperature;
             let largest = (0..clusters).map(noisy).fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = (0..clusters).map(|j| (noisy(j) - largest).exp()).sum();
-            memberships.extend((0..clusters).map(|j| T::from_f64((noisy(j) - largest).exp() / sum)));
+            let sum: f64 = (0..clusters).map(|j| exp(noisy(j) - largest)).sum();
+            memberships.extend((0..clusters).map(|j| T::from_f64(exp(noisy(j) - largest) / sum)));
         }
         let (rate, mut d) =
             coding_rate::of_clusters(embedding, width, memberships, clusters, settings.precision);

@@ -18,6 +18,7 @@
 //! Cost O((n + q k) m) for q rows to predict and k classes; memory per thread O(k m).
 
 use super::{Classifier, ClassifySession, Task, Values};
+use crate::elementary::exp;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 use crate::simd::{Level, level};
@@ -191,9 +192,9 @@ fn predict<T: Real>(
             }
         }
         if model.soft {
-            let sum: f64 = distances.iter().map(|distance| (least - distance).exp()).sum();
+            let sum: f64 = distances.iter().map(|distance| exp(least - distance)).sum();
             for (&class, distance) in present.iter().zip(distances.iter()) {
-                out[class as usize] = (least - distance).exp() / sum;
+                out[class as usize] = exp(least - distance) / sum;
             }
         } else {
             out[present[nearest] as usize] = 1.0;

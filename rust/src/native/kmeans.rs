@@ -22,6 +22,7 @@
 
 use super::distance::{self, Panels, WIDTH};
 use super::{ClusterSession, Clusterer, Matrix, Values};
+use crate::elementary::ln;
 use crate::error::{Error, Result};
 use crate::lanes::Real;
 use crate::rng::Stream;
@@ -243,7 +244,7 @@ impl<T: Real, const W: usize> Work<T, W> {
     /// Greedy k-means++.
     fn seed(&mut self, level: Level, k: usize, rng: &mut Stream) {
         let (n, m, stride) = (self.panels.rows(), self.columns, self.panels.padded());
-        let trials = 2 + (k as f64).ln() as usize;
+        let trials = 2 + ln(k as f64) as usize;
         self.centres.clear();
         self.closest.clear();
         self.closest.resize(n, T::INFINITY);

@@ -31,6 +31,7 @@
 use super::distance::{self, Form, Panels, WIDTH};
 use super::kmeans::KMeans;
 use super::{ClusterSession, Clusterer, Matrix, Values};
+use crate::elementary::{exp, ln};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 use crate::simd::{self, Level};
@@ -248,7 +249,7 @@ impl Work {
         for i in 0..self.n {
             let row = &mut self.square[i * self.stride..][..self.stride];
             for value in &mut row[..self.n] {
-                *value = (-gamma * (*value * *value)).exp();
+                *value = exp(-gamma * (*value * *value));
             }
             row[i] = 0.0;
             row[self.n..].fill(0.0);
@@ -482,8 +483,8 @@ fn length(vector: &[f64]) -> f64 {
 
 /// A standard normal deviate (Box and Muller).
 fn normal(rng: &mut Stream) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.unit()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * rng.unit()).cos()
+    let radius = (-2.0 * ln(1.0 - rng.unit())).sqrt();
+    radius * libm::cos(std::f64::consts::TAU * rng.unit())
 }
 
 /// Inner product in four vectors of partial sums; lengths are whole lanes.

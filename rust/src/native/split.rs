@@ -37,6 +37,8 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::{Add, AddAssign};
 
+use crate::elementary::ln;
+
 /// How many candidates are screened together.
 pub(crate) const LANES: usize = 16;
 
@@ -69,7 +71,7 @@ impl Criterion {
                 let mut sum = 0.0;
                 for &c in counts.iter().filter(|&&c| c > 0) {
                     let p = f64::from(c) / weight;
-                    sum -= p * (p.ln() / std::f64::consts::LN_2);
+                    sum -= p * (ln(p) / std::f64::consts::LN_2);
                 }
                 sum
             }
@@ -377,7 +379,7 @@ impl<P: Pair> Buffers<P> {
     pub(crate) fn prepare<W: Weighting>(&mut self, node: &Node<'_>, criterion: Criterion) {
         if criterion == Criterion::Entropy {
             for c in self.table.len()..=node.weight as usize {
-                self.table.push(if c == 0 { 0.0 } else { c as f64 * (c as f64).log2() });
+                self.table.push(if c == 0 { 0.0 } else { c as f64 * libm::log2(c as f64) });
             }
             return;
         }
