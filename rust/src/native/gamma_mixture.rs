@@ -95,7 +95,7 @@ impl GammaMixture {
             bound,
             turns,
             converged,
-            weights: work.mass[..k].iter().map(|mass| mass / work.total_mass()).collect(),
+            weights: work.weights[..k].to_vec(),
             shapes: rows(&|at| work.shapes[at]),
             scales: rows(&|at| 1.0 / work.rates[at]),
         })
@@ -161,6 +161,7 @@ struct Work {
     mass: Vec<f64>,
     sum_x: Vec<f64>,
     sum_log: Vec<f64>,
+    weights: Vec<f64>,
     shapes: Vec<f64>,
     rates: Vec<f64>,
     constants: Vec<f64>,
@@ -217,7 +218,7 @@ impl Work {
             of_rows.clear();
             of_rows.resize(rows * self.width, 0.0);
         }
-        for of_components in [&mut self.constants, &mut self.mass] {
+        for of_components in [&mut self.constants, &mut self.mass, &mut self.weights] {
             of_components.clear();
             of_components.resize(self.width, 0.0);
         }
@@ -256,10 +257,6 @@ impl Work {
         unreachable!("a run has at least one turn and at most usize::MAX")
     }
 
-    fn total_mass(&self) -> f64 {
-        self.rows as f64 + self.components as f64 * SHARE
-    }
-
     fn forget_sums(&mut self) {
         self.mass.fill(0.0);
         self.sum_x.fill(0.0);
@@ -279,11 +276,12 @@ impl Work {
 
     /// The M-step: weights, shapes and scales from the sums.
     fn maximise(&mut self, level: Level) {
-        let total = self.total_mass();
-        for (k, (mass, constant)) in self.mass.iter_mut().zip(&mut self.constants).enumerate() {
-            *mass += SHARE;
+        let total = self.rows as f64 + self.components as f64 * SHARE;
+        for k in 0..self.width {
+            self.mass[k] += SHARE;
+            self.weights[k] = self.mass[k] / total;
             // Components that only fill a vector are never likely.
-            *constant = if k < self.components { ln(*mass / total) } else { f64::NEG_INFINITY };
+            self.constants[k] = if k < self.components { ln(self.weights[k]) } else { f64::NEG_INFINITY };
         }
         let means = [&self.mean_x[..], &self.mean_log];
         let sums = [&self.sum_x[..], &self.sum_log];
