@@ -261,11 +261,11 @@ def monte_carlo(options: Any) -> pd.DataFrame:
             fitted = cw.LOCOMP(KMeans(3, n_init=10), n_patches=n_patches, n_jobs=options.jobs, random_state=seed)
             fitted.fit(X)
             if seed == 0:
-                fixed = fitted._codes.copy()
+                fixed = fitted._codes_.copy()
             codes = align_to_names_of(fitted, fixed)
             for loss in NAMED:
-                for labels, z in (("fixed", codes), ("as fitted", fitted._codes)):
-                    found = score_ensemble(fitted._ensemble, z, loss, barrier=0.0, threads=options.jobs or 1)
+                for labels, z in (("fixed", codes), ("as fitted", fitted._codes_)):
+                    found = score_ensemble(fitted._ensemble_, z, loss, barrier=0.0, threads=options.jobs or 1)
                     pair = (found["feature_importances_"], found["monte_carlo_errors_"])
                     scores.setdefault((loss, labels), []).append(pair)
         for (loss, labels), pairs in scores.items():
@@ -295,7 +295,7 @@ def monte_carlo(options: Any) -> pd.DataFrame:
 
 def align_to_names_of(fitted: Any, fixed: Any) -> Any:
     """Give labels, fitted under another seed, the names that this fit has for the same clusters."""
-    return np.asarray(cw.align_labels(fixed, fitted._codes), dtype=np.int32)
+    return np.asarray(cw.align_labels(fixed, fitted._codes_), dtype=np.int32)
 
 
 PARTS = {

@@ -1083,4 +1083,4 @@ def test_a_failed_refit_leaves_the_earlier_fit(kind, error, monkeypatch):
 def test_a_refit_with_another_loss_drops_the_scores_that_it_lacks():
     model = mp().fit(X)
     model.set_params(loss="ari").fit(X)
-    assert not {"sample_importances_", "standard_errors_", "_spreads"} & set(vars(model))
+    assert not {"sample_importances_", "standard_errors_", "_spreads_"} & set(vars(model))

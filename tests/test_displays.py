@@ -329,7 +329,7 @@ def test_convergence_scores_the_first_minipatches(mp):
     np.testing.assert_allclose(display.importances[-1], mp.feature_importances_, **TOLERANCE)
     size = int(display.n_patches[2])
     patches = list(mp.patches_.rows()[:size]), list(mp.patches_.columns()[:size])
-    short = cw.loco_scores(mp._ensemble.votes[:size], patches, mp.labels_, n_features=M)
+    short = cw.loco_scores(mp._ensemble_.votes[:size], patches, mp.labels_, n_features=M)
     np.testing.assert_allclose(display.importances[2], short.feature_importances_, **TOLERANCE)
     best = np.argsort(mp.ranking_)[:4]
     assert [line.get_label() for line in display.lines_] == [NAMES[j] for j in best]
@@ -357,7 +357,7 @@ def test_convergence_of_other_losses(loss, mp):
 def naive_coassociation(model, samples):
     """Count, one minipatch at a time, for whom it predicts the same."""
     alike, both = np.zeros((len(samples),) * 2), np.zeros((len(samples),) * 2)
-    ensemble = model._ensemble
+    ensemble = model._ensemble_
     for b, votes in enumerate(ensemble.votes):
         rows = model.patches_.rows(b)
         labels = votes if votes.ndim == 1 else votes.argmax(axis=1)
@@ -388,7 +388,7 @@ def test_consensus_from_soft_votes():
     from sklearn.naive_bayes import GaussianNB
 
     model = cw.LOCOMP(AgglomerativeClustering(3), GaussianNB(), **{**SETTINGS, "n_patches": 20}).fit(X)
-    assert model._ensemble.votes.ndim == 3
+    assert model._ensemble_.votes.ndim == 3
     display = cw.ConsensusDisplay.from_estimator(model, max_samples=8)
     expected = naive_coassociation(model, display.samples_)
     np.testing.assert_allclose(display.im_.get_array().filled(np.nan), expected, rtol=1e-12)

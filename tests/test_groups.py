@@ -37,7 +37,7 @@ def test_sets_are_on_the_scale_of_the_fit(data):
 
 def oracle(fitted, X, sets):
     """Scores of sets from the same minipatches, clustered and trained again with the estimator's own seeds."""
-    ensemble = fitted._ensemble
+    ensemble = fitted._ensemble_
     votes = ensemble.votes
     if votes.ndim == 2:
         votes = reference.one_hot(votes, ensemble.n_classes)

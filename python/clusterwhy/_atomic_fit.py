@@ -26,5 +26,4 @@ class AtomicFit(BaseEstimator):
 
 
 def _is_fitted_name(name: str) -> bool:
-    private = ("_spreads", "_ensemble", "_codes", "_grown")
-    return (name.endswith("_") and not name.startswith("__")) or name in private
+    return name.endswith("_") and not name.startswith("__")

@@ -230,7 +230,7 @@ def loco_scores(
         barrier=check_nonnegative(variance_barrier, "variance_barrier"),
         threads=n_threads(n_jobs),
     )
-    out.pop("_spreads", None)
+    out.pop("_spreads_", None)
     return Bunch(**out, classes_=classes)
 
 

@@ -135,7 +135,7 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
                 "matter, so that a test against 0 says nothing; use confidence_interval, or a LOCO method"
             )
         scores, errors = self._scores_and_errors(by_cluster, monte_carlo)
-        spreads = self._spreads[:-1] if by_cluster else self._spreads[-1]
+        spreads = self._spreads_[:-1] if by_cluster else self._spreads_[-1]
         return adjust_pvalues(one_sided_pvalues(scores, errors, spreads), adjust)
 
     def _scores_and_errors(

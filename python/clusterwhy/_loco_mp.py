@@ -187,8 +187,8 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         self.reference_labels_ = decode_labels(grown.reference, grown.classes)
         self.labels_ = decode_labels(consensus, grown.classes)
         self.label_stability_ = grown.stability
-        self._ensemble = grown.ensemble
-        self._codes = consensus
+        self._ensemble_ = grown.ensemble
+        self._codes_ = consensus
         self._loss_ = loss
 
     def _warn_of_clusters(self, X: Any, grown: Grown) -> None:
@@ -240,15 +240,15 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         if touched.shape[1] == 0:
             return np.empty(0)
         threads, loss = n_threads(self.n_jobs), self._loss_
-        ensemble = prepare(self._ensemble.with_sets(pack_bits(touched), touched.shape[1]), loss)
-        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes, loss, threads)
+        ensemble = prepare(self._ensemble_.with_sets(pack_bits(touched), touched.shape[1]), loss)
+        found = summarise(ensemble, ensemble.leave_one_out(threads), self._codes_, loss, threads)
         return np.asarray(found.mean[-1])
 
     def _absences(
         self, labels: list[Any], members: list[NDArray[np.int64]], kind: str
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which minipatches hold any of each set (B, len(members)), and how many hold none and vote."""
-        ensemble = self._ensemble
+        ensemble = self._ensemble_
         active = self.patches_.features
         held = unpack_bits(ensemble.holds, ensemble.n_features)
         touched = np.empty((ensemble.n_patches, len(members)), dtype=bool)
@@ -430,7 +430,7 @@ class LOCOMP(MinipatchMixin):
     True
     """
 
-    _grown: Grown
+    _grown_: Grown
     convergence_: dict[str, NDArray[Any]]
 
     def __init__(
@@ -492,7 +492,7 @@ class LOCOMP(MinipatchMixin):
         LOCOMP
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
-        earlier = self if self.warm_start and self._has("_grown") else None
+        earlier = self if self.warm_start and self._has("_grown_") else None
         with self._progress(X, None if self.n_patches == "auto" else 2) as progress:
             fitted = self._blank_copy()
             with ExitStack() as workers:
@@ -501,7 +501,7 @@ class LOCOMP(MinipatchMixin):
         return self
 
     def _fit(self, X: Any, earlier: LOCOMP | None, workers: ExitStack, progress: Progress) -> None:
-        before = None if earlier is None else earlier._grown
+        before = None if earlier is None else earlier._grown_
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_samples, n_features = X.shape
@@ -534,7 +534,7 @@ class LOCOMP(MinipatchMixin):
         )
         convergence = Convergence(None if earlier is None else earlier.convergence_)
         grown, scores = grow_until(ensemble, target, settings.score, convergence, progress)
-        self._grown = grown
+        self._grown_ = grown
         self.convergence_ = convergence.record
         self.n_patches_ = len(grown.patches)
         self._adopt_ensemble(grown, choice, settings.loss)

@@ -38,7 +38,7 @@ SCORES = (
     "cluster_standard_errors_",
     "cluster_monte_carlo_errors_",
     "sample_importances_",
-    "_spreads",
+    "_spreads_",
 )
 
 

@@ -472,7 +472,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         found = standard_errors(self.sample_importances_, consensus, k, None, 0.0, 0.0, threads)
         self.standard_errors_ = found["error"][-1]
         self.cluster_standard_errors_ = found["error"][:-1]
-        self._spreads = found["spread"]
+        self._spreads_ = found["spread"]
         return consensus
 
     # ------------------------------------------------------------------ sets of features

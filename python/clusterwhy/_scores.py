@@ -359,7 +359,7 @@ def score_ensemble(
 ) -> dict[str, Any]:
     """Compute every score of one loss, under the names of the fitted attributes.
 
-    ``_spreads`` has the standard deviations over observations, clusters first, all in the last row. Scores of single
+    ``_spreads_`` has the standard deviations over observations, clusters first, all in the last row. Scores of single
     observations are left out unless `keep_samples`, and scores that a loss of the whole set cannot have.
     """
     ensemble = prepare(ensemble, loss)
@@ -384,5 +384,5 @@ def score_ensemble(
     out["standard_errors_"] = errors[-1]
     out["cluster_standard_errors_"] = errors[:-1]
     out["cluster_monte_carlo_errors_"] = spread_of_draws[:-1]
-    out["_spreads"] = found.moments.spread
+    out["_spreads_"] = found.moments.spread
     return out

@@ -104,6 +104,33 @@ pub fn for_each_one(words: &[u64], mut task: impl FnMut(usize)) {
     }
 }
 
+dispatch! {
+    /// Lists the elements of sets of `words` words each, one set after the other; those of set `s` end at `ends[s]`.
+    /// `elements` has room for all of them and a word's worth more.
+    pub fn list_ones(sets: &[u64], words: usize, elements: &mut [u32], ends: &mut [usize]) = list_ones_body
+}
+
+/// Eight elements are written whether or not there are so many, so that how often the inner loop runs can be foreseen.
+#[inline(always)]
+fn list_ones_body(sets: &[u64], words: usize, elements: &mut [u32], ends: &mut [usize]) {
+    const AT_ONCE: usize = 8;
+    let mut end = 0;
+    for (set, set_end) in sets.chunks_exact(words).zip(ends) {
+        for (w, &word) in set.iter().enumerate() {
+            let (mut rest, mut at) = (word, end);
+            end += word.count_ones() as usize;
+            while at < end {
+                for element in &mut elements[at..][..AT_ONCE] {
+                    *element = (w * 64) as u32 + rest.trailing_zeros();
+                    rest &= rest.wrapping_sub(1);
+                }
+                at += AT_ONCE;
+            }
+        }
+        *set_end = end;
+    }
+}
+
 /// Cuts `R` rows of `64 W` bits into squares of `R` by `R` bits and transposes each in place, by swapping ever
 /// smaller off-diagonal parts.
 #[inline(always)]

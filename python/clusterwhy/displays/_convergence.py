@@ -120,7 +120,7 @@ class ConvergenceDisplay(Display):
         scores = np.full((len(sizes), estimator.n_features_in_), np.nan)
         for row, size in zip(scores, sizes, strict=True):
             part = ready.first(int(size))
-            found = summarise(part, part.leave_one_out(threads), estimator._codes, loss, threads)
+            found = summarise(part, part.leave_one_out(threads), estimator._codes_, loss, threads)
             row[slice(None) if active is None else active] = found.mean[-1]
         names = check_names(read_names(estimator, feature_names), scores.shape[1])
         display = cls(sizes, scores, names, score_name=score_name(estimator))

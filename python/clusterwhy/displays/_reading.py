@@ -32,7 +32,7 @@ def read_scores(estimator: Any, name: str, display: str, advice: str) -> NDArray
 def read_ensemble(estimator: Any, display: str, wanted: str = "a LOCOMP or LOCORampart") -> Ensemble:
     """Return the votes of the minipatches, or say that this estimator has none."""
     check_is_fitted(estimator)
-    found: Ensemble | None = getattr(estimator, "_ensemble", None)
+    found: Ensemble | None = getattr(estimator, "_ensemble_", None)
     if found is None:
         raise ValueError(
             f"{display} needs the votes of minipatches, which a fitted {type(estimator).__name__} does not have: "

@@ -57,30 +57,3 @@ fn compare(rows: &[[u16; BLOCK]; 16], class: u16) -> [u16; BLOCK] {
     }
     bits
 }
-
-dispatch! {
-    /// The elements of each class's set, one class after the other; those of class `k` end at `ends[k]`. `voters` has
-    /// room for all and a word's worth more.
-    pub(super) fn list(ballots: &[u64], words: usize, voters: &mut [u32], ends: &mut [usize]) = list_body
-}
-
-/// Eight elements are written whether or not there are so many, so that how often the inner loop runs can be foreseen.
-#[inline(always)]
-fn list_body(ballots: &[u64], words: usize, voters: &mut [u32], ends: &mut [usize]) {
-    const AT_ONCE: usize = 8;
-    let mut end = 0;
-    for (set, class_end) in ballots.chunks_exact(words).zip(ends) {
-        for (w, &word) in set.iter().enumerate() {
-            let (mut rest, mut at) = (word, end);
-            end += word.count_ones() as usize;
-            while at < end {
-                for voter in &mut voters[at..][..AT_ONCE] {
-                    *voter = (w * 64) as u32 + rest.trailing_zeros();
-                    rest &= rest.wrapping_sub(1);
-                }
-                at += AT_ONCE;
-            }
-        }
-        *class_end = end;
-    }
-}

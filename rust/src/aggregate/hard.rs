@@ -7,6 +7,7 @@
 use super::ballots;
 use super::popcount::Masks;
 use super::{Cell, FEATURES, for_each_block};
+use crate::bits::list_ones;
 use crate::parallel::Workers;
 use crate::simd::Level;
 use crate::votes::{Ensemble, LeaveOneOut};
@@ -55,7 +56,7 @@ pub(super) fn run<T: Send, S>(
         for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
             let i = first + offset;
             let of_one = &ballots[offset * k * words..][..k * words];
-            ballots::list(level, of_one, words, &mut s.voters, &mut s.ends);
+            list_ones(level, of_one, words, &mut s.voters, &mut s.ends);
             for (chunk, j0) in (0..m).step_by(FEATURES).enumerate() {
                 let width = FEATURES.min(m - j0);
                 let counts = &mut s.counts[..width];

@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use super::popcount::Masks;
 use super::{Cell, FEATURES, for_each_block};
-use crate::bits::for_each_one;
+use crate::bits::list_ones;
 use crate::parallel::Workers;
 use crate::simd::{Aligned, Level, prefetch};
 use crate::votes::{Ensemble, LeaveOneOut};
@@ -181,7 +181,7 @@ pub(super) fn run<const PART: usize, V: Vote<PART>, T: Send, S>(
     let state = || Scratch {
         table: Box::new([Aligned([V::default(); PART]); ENTRIES]),
         sums_held: vec![Aligned([0.0; PART]); parts * m.min(HELD)],
-        voters: Vec::with_capacity(patches),
+        voters: vec![0; patches + 64],
         held: [0; FEATURES],
         sums: vec![0.0; m.min(FEATURES) * k],
         counts: vec![0.0; m.min(FEATURES)],
@@ -209,12 +209,13 @@ pub(super) fn run<const PART: usize, V: Vote<PART>, T: Send, S>(
             for (offset, row) in rows.chunks_exact_mut(per_row).enumerate() {
                 let i = first + offset;
                 let total = &loo.totals[i * k..(i + 1) * k];
-                s.voters.clear();
-                for_each_one(voted_by.row(i), |b| s.voters.push(b as u32));
+                let (of_one, mut count) = (voted_by.row(i), [0]);
+                list_ones(level, of_one, of_one.len(), &mut s.voters, &mut count);
+                let voters = &s.voters[..count[0]];
                 for j0 in (first_held..first_held + kept).step_by(FEATURES) {
                     let width = FEATURES.min(m - j0);
                     let (sums, counts) = (&mut s.sums[..width * k], &mut s.counts[..width]);
-                    masks.count(level, j0 / FEATURES, &s.voters, &mut s.held);
+                    masks.count(level, j0 / FEATURES, voters, &mut s.held);
                     for (count, &held) in counts.iter_mut().zip(&s.held) {
                         *count = f64::from(loo.counts[i] - held);
                     }

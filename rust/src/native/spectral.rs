@@ -31,6 +31,7 @@
 use super::distance::{self, Form, Panels, WIDTH};
 use super::kmeans::KMeans;
 use super::{ClusterSession, Clusterer, Matrix, Values};
+use crate::bits::for_each_one;
 use crate::elementary::{exp, ln};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
@@ -224,11 +225,11 @@ impl Work {
         // The transpose of the graph, so that a row's edges are found without looking at all pairs.
         let mut chosen_by: Vec<Vec<u32>> = vec![Vec::new(); n];
         for i in 0..n {
-            for_each_bit(&self.chosen[i * words..][..words], |j| chosen_by[j].push(i as u32));
+            for_each_one(&self.chosen[i * words..][..words], |j| chosen_by[j].push(i as u32));
         }
         for i in 0..n {
             self.starts.push(self.neighbours.len());
-            for_each_bit(&self.chosen[i * words..][..words], |j| {
+            for_each_one(&self.chosen[i * words..][..words], |j| {
                 if j != i {
                     self.neighbours.push(j as u32);
                     self.weights.push(if has(j, i) == 1 { 1.0 } else { 0.5 });
@@ -463,16 +464,6 @@ impl Work {
             for (i, (value, root)) in vector.iter().zip(&self.roots).enumerate() {
                 self.embedding[i * components + c] = sign * (value / root);
             }
-        }
-    }
-}
-
-fn for_each_bit(words: &[u64], mut visit: impl FnMut(usize)) {
-    for (w, &word) in words.iter().enumerate() {
-        let mut rest = word;
-        while rest != 0 {
-            visit(w * 64 + rest.trailing_zeros() as usize);
-            rest &= rest - 1;
         }
     }
 }
