@@ -62,6 +62,17 @@ def test_turns_are_those_of_plain_em(n_components, n_samples, n_iter):
     np.testing.assert_allclose(fitted["scales"], scales, rtol=1e-7)
 
 
+def test_the_order_in_memory_does_not_matter(two_gammas):
+    X = two_gammas[0][::20]
+    expected = GammaMixture(3, random_state=0).fit(X)
+    for ordered in (np.asfortranarray(X), np.column_stack([X, X])[:, [2, 1]], X[::-1][::-1]):
+        found = GammaMixture(3, random_state=0).fit(ordered)
+        np.testing.assert_array_equal(found.shapes_, expected.shapes_)
+        np.testing.assert_array_equal(found.labels_, expected.labels_)
+    with pytest.raises(TypeError, match="C-contiguous"):
+        _core.native_fit_gamma_mixture(np.asfortranarray(X), np.zeros(len(X), dtype=np.int32), 1, 1, 0.0)
+
+
 def test_ctrl_c_ends_a_long_fit():
     code = """
 import _thread, threading, time

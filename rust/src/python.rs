@@ -106,6 +106,10 @@ fn python_result<T>(outcome: std::thread::Result<Result<T>>) -> PyResult<T> {
 fn slice<'a, T: numpy::Element, D: numpy::ndarray::Dimension>(
     array: &'a numpy::PyReadonlyArray<'_, T, D>,
 ) -> PyResult<&'a [T]> {
+    // `as_slice` alone would read Fortran's order as if it were C's.
+    if !array.is_c_contiguous() {
+        return Err(PyTypeError::new_err("expected a C-contiguous array"));
+    }
     array.as_slice().map_err(|_| PyTypeError::new_err("expected a C-contiguous array"))
 }
 

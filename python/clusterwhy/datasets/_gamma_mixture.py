@@ -221,7 +221,8 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         return joint
 
     def _positive(self, X: _Array) -> tuple[_Array, _Array]:
-        positive = np.maximum(X - self.shift_, self._floor)
+        # A choice of columns is in Fortran's order, which NumPy's operations keep.
+        positive = np.maximum(X - self.shift_, self._floor, order="C")
         return positive, np.log(positive)
 
     @staticmethod
