@@ -736,7 +736,16 @@ FUNCTIONS = {
     ),
     "align None": (lambda: cw.align_labels(None, [0, 1]), ValueError, "labels must be an array of labels, got None"),
     "align 2-d": (lambda: cw.align_labels([[0, 1]], [[0, 1]]), ValueError, r"shape \(n,\), got shape \(1, 2\)"),
-    "align nan": (lambda: cw.align_labels([np.nan, 0], [0, 1]), ValueError, "got nan for observation 0"),
+    "align nan": (
+        lambda: cw.align_labels([np.nan, 0], [0, 1]),
+        ValueError,
+        "got nan for observation 0; use -1 for noise",
+    ),
+    "align masked": (
+        lambda: cw.align_labels(np.ma.array([0, 9, 1], mask=[0, 1, 0]), [0, 0, 1]),
+        ValueError,
+        "labels must not be masked",
+    ),
     "align noise": (lambda: cw.align_labels([0, 1], [-1, -1]), ValueError, "all of the reference is noise"),
     "align empty": (lambda: cw.align_labels([], []), ValueError, "reference must not be empty"),
     "align uint": (lambda: cw.align_labels(BIG, [0, 1]), ValueError, r"labels must be below 2\*\*63"),

@@ -359,6 +359,11 @@ WRONG = {
         2,
         "--drop z: there is no such column; there are gene0, g",
     ),
+    "no such labels beside text": (
+        ["german.tsv", "--labels", "z"],
+        2,
+        "--labels z is neither a column of the data nor a file",
+    ),
     "no such labels": (["d.csv", "--labels", "z"], 2, "--labels z is neither a column of the data nor a file"),
     "few labels": (
         ["d.npz", "--labels", "y.txt"],

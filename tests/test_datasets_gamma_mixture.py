@@ -161,6 +161,19 @@ def test_units_do_not_matter(two_gammas):
     np.testing.assert_allclose(a.scales_ * units, b.scales_, rtol=1e-5)
 
 
+@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1e153, 1e300])
+@pytest.mark.parametrize("origin", [0.0, 3.0])
+def test_units_as_far_as_numbers_go(two_gammas, unit, origin):
+    X = two_gammas[0][::20] - origin
+    expected = GammaMixture(2, random_state=0).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = GammaMixture(2, random_state=0).fit(X * unit)
+    assert (found.labels_ == expected.labels_).mean() > 0.99
+    assert np.isfinite(found.predict_proba(X * unit)).all()
+    np.testing.assert_allclose(found.lower_bound_, expected.lower_bound_ - 2 * np.log(unit), rtol=1e-3)
+
+
 def test_values_that_are_not_positive_are_shifted():
     rng = np.random.RandomState(0)
     X = np.vstack([rng.normal(-3, 1, (200, 2)), rng.normal(3, 1, (200, 2))])

@@ -1,5 +1,6 @@
 """The command that measures the source's figures again, at its smallest size: it resumes, and its tables hold."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_what_it_measures_is_what_the_methods_say(tiny):
     table = read(tiny)
     row = table.query("method == 'PBFI' and difficulty == 'easy' and metric == 'top10_hits'")
     assert row["value"].item() == pytest.approx(top_k_hits(scores, signal))
+
+
+def test_the_page_shows_what_was_measured(tmp_path):
+    command = [sys.executable, str(PAPER), "--report", "--output", str(tmp_path)]
+    shutil.copy(PAPER / "measured.csv", tmp_path / "results.csv")
+    subprocess.run(command, check=True, timeout=240)
+    page = (PAPER.parent.parent / "docs" / "paper.md").read_text()
+    lines = (tmp_path / "tables.md").read_text().splitlines()
+    rows = ("| gaussian", "| gamma", "| moons_circles")
+    shown = [line for line in lines if line.startswith(rows) or "at or above" in line]
+    assert len(shown) > 100
+    assert [line for line in shown if line not in page] == []
 
 
 def test_a_run_that_was_cut_off_goes_on(tiny, tmp_path):

@@ -180,3 +180,16 @@ def test_scores_of_observations_need_not_be_kept():
     assert kept.sample_importances_.shape == X.shape
     np.testing.assert_array_equal(found.cluster_standard_errors_, kept.cluster_standard_errors_)
     np.testing.assert_array_equal(found.pvalues(), kept.pvalues())
+
+
+def test_what_no_minipatch_scores_is_told():
+    rng = np.random.default_rng(0)
+    rows = np.array([np.r_[0, rng.choice(np.arange(1, 12), 4, replace=False)] for _ in range(30)])
+    columns = np.array([np.r_[2, rng.choice([0, 1, 3], 1)] for _ in range(30)])
+    votes = np.full((30, 12, 2), 0.5)
+    with pytest.warns(UserWarning) as caught:
+        found = cw.loco_scores(votes, (rows, columns), np.arange(12) % 2)
+    messages = [str(warning.message) for warning in caught]
+    assert any("score 1 features (2): their scores are NaN" in message for message in messages)
+    assert any("1 observations (0) are left out by no minipatch" in message for message in messages)
+    assert np.isnan(found.feature_importances_).tolist() == [False, False, True, False]

@@ -3,8 +3,12 @@
 Everything measured goes to one CSV (output/paper/results.csv), which an interrupted run goes on from; figures and
 Markdown tables are drawn from it at the end, or by --report alone.
 
+What the page on these figures shows of Figures 2 and 7 to 9 is in measured.csv beside this file:
+``--report --results benches/paper/measured.csv`` draws it again, and a copy of it is where a longer run may start.
+
     python benches/paper [--quick] [--parts figure1 figure2 figure7 figure8 figure9 cells] [--replicates 20]
                          [--settings gaussian gamma moons_circles] [--jobs 2] [--published PYTHON] [--report]
+                         [--results CSV] [--output FOLDER]
 """
 
 from __future__ import annotations
@@ -18,7 +22,17 @@ import simulations
 import toy
 from results import Results
 
-FULL = ("figure1", "figure2_small", "equal_spread", "figure9", "figure8", "figure7", "figure2", "cells")
+FULL = (
+    "figure1",
+    "figure2_small",
+    "equal_spread",
+    "figure9",
+    "figure8",
+    "figure7",
+    "figure2",
+    "figure2_unscaled",
+    "cells",
+)
 QUICK = ("figure1", "quick", "cells")
 
 
@@ -33,9 +47,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes of the simulations")
     parser.add_argument("--published", default=None, help="a Python that has the published library, for the cells")
     parser.add_argument("--output", type=Path, default=Path("output/paper"))
+    parser.add_argument("--results", type=Path, default=None, help="the CSV (results.csv in the output)")
     parser.add_argument("--report", action="store_true", help="measure nothing, draw what is there")
     options = parser.parse_args()
-    results = Results(options.output / "results.csv")
+    results = Results(options.results or options.output / "results.csv")
     replicates = options.replicates or (2 if options.quick else 20)
     n_patches = options.patches or (500 if options.quick else 5000)
     for part in [] if options.report else options.parts or (QUICK if options.quick else FULL):

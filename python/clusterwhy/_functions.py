@@ -21,8 +21,9 @@ from clusterwhy._validation import (
     n_threads,
 )
 from clusterwhy._votes import MAX_CLASSES, Ensemble
+from clusterwhy._warnings import warn_user
 
-#: How far above 1 rounding may take a probability.
+#: How far beyond 0 and 1 rounding may take a probability.
 PROBABILITY_TOLERANCE = 1e-5
 
 
@@ -80,8 +81,8 @@ def consensus_labels(labels: Any, rows: Any, n_samples: int, reference: Any) -> 
     Parameters
     ----------
     labels : array-like of shape (B, n), or list of B arrays
-        Aligned labels, entry ``(b, t)`` for observation ``rows[b][t]``; values of `reference`, or -1 for
-        noise, which does not vote.
+        Aligned labels, entry ``(b, t)`` for observation ``rows[b][t]``; -1 is noise, which does not vote. Usually
+        values of `reference`, but others may win as well.
     rows : array-like of shape (B, n), list of B arrays, or Minipatches
         The observations of each minipatch.
     n_samples : int
@@ -231,7 +232,28 @@ def loco_scores(
         threads=n_threads(n_jobs),
     )
     out.pop("_spreads_", None)
+    _warn_of_nan(out["feature_importances_"], out["loo_proba_"])
     return Bunch(**out, classes_=classes)
+
+
+def _warn_of_nan(scores: NDArray[np.float64], loo_proba: NDArray[np.float64]) -> None:
+    """Warn of features and observations that no minipatch scores."""
+    features, observations = np.flatnonzero(np.isnan(scores)), np.flatnonzero(np.isnan(loo_proba[:, 0]))
+    if features.size:
+        warn_user(
+            f"no minipatch without them can score {features.size} features ({shorten(features)}): "
+            "their scores are NaN"
+        )
+    if observations.size:
+        warn_user(
+            f"{observations.size} observations ({shorten(observations)}) are left out by no minipatch: "
+            "they are not scored"
+        )
+
+
+def shorten(indices: NDArray[np.int64]) -> str:
+    """Write the first few of many indices."""
+    return ", ".join(map(str, indices[:5])) + (", ..." if indices.size > 5 else "")
 
 
 def _encode_votes(
@@ -284,8 +306,8 @@ def _encode_probabilities(
         )
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     proba: NDArray[np.floating[Any]] = np.ascontiguousarray(array, dtype=dtype)
-    # NaN compares false; a softmax in single precision may end a little above 1.
-    wrong = voters & ~((proba >= 0) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=2)
+    # NaN compares false; arithmetic in single precision may end a little beyond.
+    wrong = voters & ~((proba >= -PROBABILITY_TOLERANCE) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=2)
     if wrong.any():
         b, i = np.argwhere(wrong)[0]
         raise ValueError(

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clusterwhy._anndata import write_scores
 from clusterwhy._atomic_fit import AtomicFit
-from clusterwhy._inference import adjust_pvalues, normal_interval, one_sided_pvalues
+from clusterwhy._inference import adjust_pvalues, check_adjust, normal_interval, one_sided_pvalues
 from clusterwhy._validation import check_proportion
 from clusterwhy._warnings import warn_user
 
@@ -204,6 +204,9 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
             When there is no such cluster.
         """
         check_is_fitted(self)
+        # Also where a method has no errors to show.
+        check_proportion(level, "level")
+        check_adjust(adjust)
         pandas = import_extra("pandas", "pandas", "to_frame")
         names = self._names()
         if not by_cluster and cluster is None:

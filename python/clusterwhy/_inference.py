@@ -28,6 +28,12 @@ def one_sided_pvalues(
     return np.where(spreads <= NO_SPREAD, 1.0, p)
 
 
+def check_adjust(method: str | None) -> None:
+    """Refuse a correction that there is not."""
+    if method is not None and method not in CORRECTIONS:
+        raise ValueError(f"adjust must be None or one of {', '.join(map(repr, CORRECTIONS))}, got {method!r}")
+
+
 def adjust_pvalues(p: NDArray[np.float64], method: str | None) -> NDArray[np.float64]:
     """Correct p-values (of any shape) for being many; NaN stay NaN and are not counted.
 
@@ -38,10 +44,9 @@ def adjust_pvalues(p: NDArray[np.float64], method: str | None) -> NDArray[np.flo
         Benjamini-Hochberg and Benjamini-Yekutieli control the false discovery rate, Holm and Bonferroni the
         chance of any false discovery.
     """
+    check_adjust(method)
     if method is None:
         return p
-    if method not in CORRECTIONS:
-        raise ValueError(f"adjust must be None or one of {', '.join(map(repr, CORRECTIONS))}, got {method!r}")
     out = np.full(p.shape, np.nan)
     known = ~np.isnan(p)
     values = p[known]

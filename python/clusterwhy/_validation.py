@@ -154,6 +154,8 @@ def label_array(labels: Any, n_expected: int | None, what: str) -> NDArray[Any]:
     """Return labels as an array of int64 (negative for noise), bool or strings, one for each observation."""
     if labels is None:
         raise ValueError(f"{what} must be an array of labels, got None")
+    if np.ma.is_masked(labels):
+        raise ValueError(f"{what} must not be masked; use -1 for noise, or choose the observations before")
     try:
         array = np.asarray(labels)
     except ValueError as error:
@@ -166,9 +168,11 @@ def label_array(labels: Any, n_expected: int | None, what: str) -> NDArray[Any]:
     if array.dtype.kind in "fc":
         whole = np.isfinite(array) & (array == np.rint(array.real)) & (abs(array) < 2.0**63)
         if not whole.all():
+            wrong = array[~whole][0]
+            hint = "; use -1 for noise" if np.isnan(wrong) else ""
             raise ValueError(
-                f"{what} must be whole numbers (negative for noise) or strings, got {array[~whole][0].item()!r} "
-                f"for observation {np.flatnonzero(~whole)[0]}"
+                f"{what} must be whole numbers (negative for noise) or strings, got {wrong.item()!r} "
+                f"for observation {np.flatnonzero(~whole)[0]}{hint}"
             )
         array = array.real
     elif array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:

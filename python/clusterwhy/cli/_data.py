@@ -18,7 +18,7 @@ from clusterwhy._importances import import_extra
 from clusterwhy._validation import MAX_DENSE_BYTES
 from clusterwhy.cli._errors import UsageError, say
 from clusterwhy.cli._readers import READERS
-from clusterwhy.cli._table import Table, as_labels, with_names
+from clusterwhy.cli._table import Table, as_labels, check_labels_file, with_names
 
 # Options that mean nothing for other formats.
 OPTIONS = {
@@ -77,8 +77,7 @@ def guess_format(path: str) -> str:
 
 def read_labels(path: str) -> NDArray[Any]:
     """Read labels from a file of one label a line, or .npy."""
-    if not Path(path).is_file():
-        raise UsageError(f"--labels {path} is neither a column of the data nor a file")
+    check_labels_file(path)
     if path.endswith(".npy"):
         return np.asarray(np.load(path, allow_pickle=False))
     lines = Path(path).read_text(encoding="utf-8-sig").rstrip().split("\n")

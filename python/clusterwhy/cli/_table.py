@@ -6,6 +6,7 @@ import re
 import warnings
 from argparse import Namespace
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,12 @@ class Table:
     labels: NDArray[Any] | None
 
 
+def check_labels_file(path: str) -> None:
+    """Refuse labels that are nowhere."""
+    if not Path(path).is_file():
+        raise UsageError(f"--labels {path} is neither a column of the data nor a file")
+
+
 def from_frame(frame: Any, options: Namespace) -> Table:
     """Take the names of the rows, the labels and what is to be left out from the columns of a frame."""
     rows = frame.index.to_numpy()
@@ -51,6 +58,9 @@ def from_frame(frame: Any, options: Namespace) -> Table:
     labels = None
     if options.labels in frame.columns:
         labels = frame.pop(options.labels).to_numpy()
+    elif options.labels is not None:
+        # Before a column that they were meant to be is refused for its text.
+        check_labels_file(options.labels)
     unknown = [name for name in options.drop if name not in frame.columns]
     if unknown:
         raise UsageError(f"--drop {unknown[0]}: there is no such column; there are {shown(frame.columns)}")

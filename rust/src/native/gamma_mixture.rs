@@ -70,7 +70,7 @@ impl GammaMixture {
     /// which is asked after every turn.
     ///
     /// # Errors
-    /// If an observation is not positive and finite, a label is out of range, or there are not as many labels as
+    /// If there are no observations, one is not positive and finite, a label is out of range, or there are not as many labels as
     /// observations.
     pub fn run(&self, observations: &[f64], start: &[i32], stopped: &dyn Fn() -> bool) -> Result<Fitted> {
         let k = self.n_components;
@@ -80,7 +80,7 @@ impl GammaMixture {
         if let Some(label) = start.iter().find(|&&label| label < 0 || label as usize >= k) {
             return Err(Error::value("a label", label, format!("0 to {}", k as i64 - 1)));
         }
-        if start.is_empty() || !observations.len().is_multiple_of(start.len()) {
+        if start.is_empty() || observations.is_empty() || !observations.len().is_multiple_of(start.len()) {
             return Err(Error::shape("labels", start.len(), "one for each observation"));
         }
         let mut work = Work { x: observations.to_vec(), ..Work::default() };
@@ -614,7 +614,9 @@ mod tests {
         let more = GammaMixture { max_iter: 9, ..one };
         assert!(more.run(&values, &start, &|| false).unwrap().bound > fitted.bound);
         assert_eq!(more.run(&values, &start, &|| true).unwrap(), fitted);
-        for (values, start) in [(&values[1..], &start[..]), (&values, &[3; 50]), (&[0.0; 150], &start)] {
+        for (values, start) in
+            [(&values[1..], &start[..]), (&values, &[3; 50]), (&[0.0; 150], &start), (&[], &start)]
+        {
             assert!(more.run(values, start, &|| false).is_err());
         }
     }
