@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from methods import LOCO, OTHERS
-from simulations import NOISE
+from simulations import NOISE, SETTINGS
 
 from clusterwhy.displays._axes import COLOURS, SEQUENTIAL
 
@@ -22,7 +22,6 @@ SOURCE = {
     ("gamma", "LOCO-MP"): (1, 1, 1, 0.73, 0.39),
     ("gamma", "LOCO-RAMPART"): (1, 1, 1, 0.92, 0.79),
 }
-SETTING_ORDER = {"gaussian": 0, "gamma": 1, "moons_circles": 2}
 
 
 def write(table: pd.DataFrame, folder: Path) -> None:
@@ -60,7 +59,7 @@ def simulation(experiment: str, table: pd.DataFrame, folder: Path) -> str:
     # Only data sets that every method has seen, in the order of the source and not in that of the workers.
     hits = hits.groupby([*keys, "replicate"]).filter(lambda part: len(part) == len(methods))
     hits = hits.sort_values(
-        keys, key=lambda column: column.map(SETTING_ORDER) if column.name == "setting" else column
+        keys, key=lambda column: column.map(list(SETTINGS).index) if column.name == "setting" else column
     )
     panels = list(hits.groupby(["setting", "difficulty"], sort=False))
     figure = Figure(figsize=(4 * ((len(panels) + 1) // 2), 7), layout="constrained")

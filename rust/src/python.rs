@@ -107,10 +107,8 @@ fn slice<'a, T: numpy::Element, D: numpy::ndarray::Dimension>(
     array: &'a numpy::PyReadonlyArray<'_, T, D>,
 ) -> PyResult<&'a [T]> {
     // `as_slice` alone would read Fortran's order as if it were C's.
-    if !array.is_c_contiguous() {
-        return Err(PyTypeError::new_err("expected a C-contiguous array"));
-    }
-    array.as_slice().map_err(|_| PyTypeError::new_err("expected a C-contiguous array"))
+    let values = array.as_slice().ok().filter(|_| array.is_c_contiguous());
+    values.ok_or_else(|| PyTypeError::new_err("expected a C-contiguous array"))
 }
 
 fn matrix<T>(rows: usize, columns: usize, values: Vec<T>) -> Array2<T> {

@@ -147,7 +147,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         self._shift = np.where(smallest > 0, 0.0, smallest - margin)
         # Subtracting a small margin from a large value may round it away.
         self._floor = np.maximum(smallest - self._shift, np.finfo(np.float64).tiny)
-        positive, logs = self._positive(data)
+        positive, logs = self._positive(scaled)
 
         log_spread = logs.std(axis=0)
         standardised = (logs - logs.mean(axis=0)) / np.where(log_spread > 0, log_spread, 1.0)
@@ -225,15 +225,17 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
 
     def _log_joint_of(self, X: Any) -> _Array:
         check_is_fitted(self)
-        return self._log_joint(*self._positive(read_table(self, X, dtype=np.float64, reset=False)))
+        data: _Array = read_table(self, X, dtype=np.float64, reset=False)
+        return self._log_joint(*self._positive(data / self._units))
 
     def _log_joint(self, positive: _Array, logs: _Array) -> _Array:
         joint: _Array = logs @ (self.shapes_ - 1).T - positive @ (1 / self._scales).T + self._log_constants()
         return joint
 
-    def _positive(self, X: _Array) -> tuple[_Array, _Array]:
+    def _positive(self, scaled: _Array) -> tuple[_Array, _Array]:
+        """Return data, given in the features' units, shifted above 0, and their logarithms."""
         # A choice of columns is in Fortran's order, which NumPy's operations keep.
-        positive = np.maximum(X / self._units - self._shift, self._floor, order="C")
+        positive = np.maximum(scaled - self._shift, self._floor, order="C")
         return positive, np.log(positive)
 
     @staticmethod

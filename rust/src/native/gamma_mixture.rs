@@ -357,6 +357,12 @@ fn lanes_mut(values: &mut [f64], at: usize) -> &mut [f64; LANES] {
     values[at..].first_chunk_mut().expect("whole lanes")
 }
 
+/// `R` rows of `columns` values, from row `first` on.
+#[inline(always)]
+fn rows_from<const R: usize>(values: &[f64], first: usize, columns: usize) -> [&[f64]; R] {
+    std::array::from_fn(|r| &values[(first + r) * columns..][..columns])
+}
+
 dispatch! {
     /// Shapes and rates (1 / scale) from the sums, of which the constants of the densities are subtracted from `constants`.
     fn parameters(
@@ -456,8 +462,7 @@ fn sum_rows<const R: usize>(
     sum_log: &mut [f64],
 ) {
     let columns = sum_x.len() / width;
-    let x: [&[f64]; R] = std::array::from_fn(|r| &x[(first + r) * columns..][..columns]);
-    let log_x: [&[f64]; R] = std::array::from_fn(|r| &log_x[(first + r) * columns..][..columns]);
+    let (x, log_x) = (rows_from::<R>(x, first, columns), rows_from::<R>(log_x, first, columns));
     for block in (0..width).step_by(LANES) {
         let share: [[f64; LANES]; R] = std::array::from_fn(|r| *lanes(shares, (first + r) * width + block));
         for j in 0..columns {
@@ -506,8 +511,7 @@ fn joint_rows<const R: usize>(
 ) {
     let width = constants.len();
     let columns = shapes.len() / width;
-    let x: [&[f64]; R] = std::array::from_fn(|r| &x[(first + r) * columns..][..columns]);
-    let log_x: [&[f64]; R] = std::array::from_fn(|r| &log_x[(first + r) * columns..][..columns]);
+    let (x, log_x) = (rows_from::<R>(x, first, columns), rows_from::<R>(log_x, first, columns));
     for block in (0..width).step_by(LANES) {
         let mut sums = [*lanes(constants, block); R];
         for j in 0..columns {
