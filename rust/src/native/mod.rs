@@ -21,6 +21,7 @@ mod special;
 mod split;
 #[cfg(test)]
 mod tests;
+mod tridiagonal;
 
 use crate::error::Result;
 use crate::rng::Stream;

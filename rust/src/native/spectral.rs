@@ -30,6 +30,7 @@
 
 use super::distance::{self, Form, Panels, WIDTH};
 use super::kmeans::KMeans;
+use super::tridiagonal::Tridiagonal;
 use super::{ClusterSession, Clusterer, Matrix, Values};
 use crate::bits::for_each_one;
 use crate::elementary::{exp, ln};
@@ -146,6 +147,9 @@ const TOLERANCE: f64 = 1e-9;
 /// from zero is lost in rounding.
 const CONNECTED: f64 = f64::EPSILON;
 
+/// Vectors of the basis that are multiplied with, or taken from, another at once.
+const BLOCK: usize = 4;
+
 #[derive(Default)]
 struct Work {
     n: usize,
@@ -173,6 +177,8 @@ struct Work {
     off_diagonal: Vec<f64>,
     /// The wanted eigenvectors of `L`, by rows.
     found: Vec<f64>,
+    /// `N` within the recurrence's space, decomposed.
+    projected: Tridiagonal,
     embedding: Vec<f64>,
 }
 
@@ -339,11 +345,20 @@ impl Work {
             return;
         }
         for i in 0..self.n {
-            let mut sum = 0.0;
-            for e in self.starts[i]..self.starts[i + 1] {
-                sum += self.weights[e] * from[self.neighbours[e] as usize];
+            let edges = self.starts[i]..self.starts[i + 1];
+            // Four sums, because one would wait for each addition.
+            let mut sums = [0.0; 4];
+            let (neighbours, rest) = self.neighbours[edges.clone()].as_chunks::<4>();
+            let (weights, rest_weights) = self.weights[edges].as_chunks::<4>();
+            for (neighbours, weights) in neighbours.iter().zip(weights) {
+                for l in 0..4 {
+                    sums[l] += weights[l] * from[neighbours[l] as usize];
+                }
             }
-            self.vector[i] = sum;
+            for (l, (&neighbour, weight)) in rest.iter().zip(rest_weights).enumerate() {
+                sums[l] += weight * from[neighbour as usize];
+            }
+            self.vector[i] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         }
     }
 
@@ -402,39 +417,26 @@ impl Work {
         self.off_diagonal.clear();
         self.push_random(level, rng);
         let mut check = (2 * wanted + 20).min(space);
+        let mut before: Option<(usize, f64)> = None;
         loop {
             let step = self.diagonal.len();
             self.multiply(level, null + step);
-            self.orthogonalise(level);
-            self.diagonal.push(self.coefficients[null + step]);
-            // Once is not enough: each pass leaves errors relative to what it removes, and from step to step they multiply.
-            self.orthogonalise(level);
-            let beta = length(&self.vector);
+            let beta = self.extend_recurrence(level, null + step);
             let steps = step + 1;
             let broke = beta < 1e-12;
             if steps == check || steps == space {
-                let mut vectors = Vec::new();
-                let (values, order) = tridiagonal(level, &self.diagonal, &self.off_diagonal, &mut vectors);
-                debug_assert!(values.len() == steps);
-                let settled = order[..wanted.min(steps)]
+                self.projected.decompose(level, &self.diagonal, &self.off_diagonal);
+                let residual = self.projected.order[..wanted.min(steps)]
                     .iter()
-                    .all(|&v| (beta * vectors[v * steps + steps - 1]).abs() < TOLERANCE);
-                if steps == space || (settled && !broke && steps >= wanted) {
-                    for &v in &order[..wanted] {
-                        let at = self.found.len();
-                        self.found.resize(at + stride, 0.0);
-                        for s in 0..steps {
-                            let weight = vectors[v * steps + s];
-                            let from = &self.basis[(null + s) * stride..][..stride];
-                            self.found[at..]
-                                .iter_mut()
-                                .zip(from)
-                                .for_each(|(sum, value)| *sum += weight * value);
-                        }
-                    }
+                    .map(|&v| (beta * self.projected.last[v]).abs())
+                    .fold(0.0, f64::max);
+                let settled = residual < TOLERANCE && !broke && steps >= wanted;
+                if settled || steps == space {
+                    self.combine(level, null, wanted);
                     return;
                 }
-                check = (check + check / 3 + 1).min(space);
+                check = (steps + further_steps(steps, residual, before)).min(space);
+                before = Some((steps, residual));
             }
             if broke {
                 // The recurrence has filled an invariant subspace: go on in another.
@@ -443,6 +445,41 @@ impl Work {
             } else {
                 self.off_diagonal.push(beta);
                 self.basis.extend(self.vector.iter().map(|value| value / beta));
+            }
+        }
+    }
+
+    /// Takes from `vector`, the image of the newest vector of the basis, its parts along the basis; returns the length of
+    /// what is left, and notes the newest diagonal entry.
+    fn extend_recurrence(&mut self, level: Level, newest: usize) -> f64 {
+        // In exact arithmetic only the last two vectors take part. To take these away first leaves a small rest, which one
+        // pass over the whole basis makes orthogonal to it: a pass leaves errors relative to what it removes.
+        let coupling = self.off_diagonal.last().copied().filter(|&coupling| coupling != 0.0);
+        let (earlier, current) = self.basis.split_at(newest * self.stride);
+        let previous = coupling.map(|coupling| (coupling, &earlier[earlier.len() - self.stride..]));
+        let diagonal = take_recurrence(level, current, previous, &mut self.vector);
+        self.diagonal.push(diagonal);
+        let kept = length(&self.vector);
+        self.orthogonalise(level);
+        let beta = length(&self.vector);
+        if beta > 0.7 * kept {
+            return beta;
+        }
+        // Much was removed, and its rounding errors are not small beside what is left. Twice is enough (Parlett 1980).
+        self.orthogonalise(level);
+        length(&self.vector)
+    }
+
+    /// Appends to `found` the combinations of the recurrence's vectors that are the wanted eigenvectors.
+    fn combine(&mut self, level: Level, null: usize, wanted: usize) {
+        let stride = self.stride;
+        let width = self.projected.leading_vectors(level, wanted, &mut self.vector);
+        for v in 0..wanted {
+            let at = self.found.len();
+            self.found.resize(at + stride, 0.0);
+            let weights = self.vector.iter().skip(v).step_by(width);
+            for (weight, from) in weights.zip(self.basis[null * stride..].chunks_exact(stride)) {
+                self.found[at..].iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value);
             }
         }
     }
@@ -524,86 +561,87 @@ dispatch! {
 
 #[inline(always)]
 fn project_body(basis: &[f64], vector: &mut [f64], coefficients: &mut [f64]) {
-    for (row, coefficient) in basis.chunks_exact(vector.len()).zip(coefficients.iter_mut()) {
-        *coefficient = dot(row, vector);
+    let stride = vector.len();
+    for (rows, out) in basis.chunks(BLOCK * stride).zip(coefficients.chunks_mut(BLOCK)) {
+        match out.len() {
+            BLOCK => out.copy_from_slice(&dots::<BLOCK>(rows, vector)),
+            _ => rows.chunks_exact(stride).zip(out).for_each(|(row, out)| *out = dots::<1>(row, vector)[0]),
+        }
     }
-    for (row, &coefficient) in basis.chunks_exact(vector.len()).zip(coefficients.iter()) {
-        for (value, part) in vector.iter_mut().zip(row) {
-            *value -= coefficient * part;
+    for (rows, parts) in basis.chunks(BLOCK * stride).zip(coefficients.chunks(BLOCK)) {
+        match parts.len() {
+            BLOCK => subtract::<BLOCK>(rows, parts, vector),
+            _ => {
+                for (row, part) in rows.chunks_exact(stride).zip(parts) {
+                    subtract::<1>(row, std::slice::from_ref(part), vector);
+                }
+            }
+        }
+    }
+}
+
+/// `R` rows as vectors of lanes.
+#[inline(always)]
+fn rows_of<const R: usize>(rows: &[f64], stride: usize) -> [&[[f64; WIDTH]]; R] {
+    std::array::from_fn(|r| rows[r * stride..][..stride].as_chunks().0)
+}
+
+/// Inner products of `R` rows with a vector, which is read once for all of them.
+#[inline(always)]
+fn dots<const R: usize>(rows: &[f64], vector: &[f64]) -> [f64; R] {
+    let rows = rows_of::<R>(rows, vector.len());
+    let mut sums = [[0.0; WIDTH]; R];
+    for (at, values) in vector.as_chunks::<WIDTH>().0.iter().enumerate() {
+        for r in 0..R {
+            for l in 0..WIDTH {
+                sums[r][l] += rows[r][at][l] * values[l];
+            }
+        }
+    }
+    sums.map(|sums| sums.iter().sum())
+}
+
+/// Takes multiples of `R` rows from a vector, which is read and written once for all of them.
+#[inline(always)]
+fn subtract<const R: usize>(rows: &[f64], parts: &[f64], vector: &mut [f64]) {
+    let rows = rows_of::<R>(rows, vector.len());
+    for (at, values) in vector.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+        for r in 0..R {
+            for l in 0..WIDTH {
+                values[l] -= parts[r] * rows[r][at][l];
+            }
         }
     }
 }
 
 dispatch! {
-    /// Eigenvalues of a symmetric tridiagonal matrix, its eigenvectors by rows, and their order, largest eigenvalue
-    /// first: implicit QL (Bowdler, Martin, Reinsch and Wilkinson 1968).
-    fn tridiagonal(diagonal: &[f64], off_diagonal: &[f64], vectors: &mut Vec<f64>) -> (Vec<f64>, Vec<usize>) = tridiagonal_body
+    /// Takes from the image of `current` what it shares with `current` and the vector before it, whose coupling is known;
+    /// returns the diagonal entry (Paige 1972).
+    fn take_recurrence(current: &[f64], previous: Option<(f64, &[f64])>, vector: &mut [f64]) -> f64 = take_recurrence_body
 }
 
 #[inline(always)]
-fn tridiagonal_body(
-    diagonal: &[f64],
-    off_diagonal: &[f64],
-    vectors: &mut Vec<f64>,
-) -> (Vec<f64>, Vec<usize>) {
-    let n = diagonal.len();
-    let mut d = diagonal.to_vec();
-    let mut e = off_diagonal[..n - 1].to_vec();
-    e.push(0.0);
-    vectors.clear();
-    vectors.resize(n * n, 0.0);
-    for i in 0..n {
-        vectors[i * n + i] = 1.0;
+fn take_recurrence_body(current: &[f64], previous: Option<(f64, &[f64])>, vector: &mut [f64]) -> f64 {
+    if let Some((coupling, previous)) = previous {
+        subtract::<1>(previous, &[coupling], vector);
     }
-    for l in 0..n {
-        // A few iterations an eigenvalue are the rule; the bound only keeps the impossible from hanging.
-        for _ in 0..60 {
-            let split = (l..n - 1)
-                .find(|&i| e[i].abs() <= f64::EPSILON * (d[i].abs() + d[i + 1].abs()))
-                .unwrap_or(n - 1);
-            if split == l {
-                break;
-            }
-            let half = (d[l + 1] - d[l]) / (2.0 * e[l]);
-            let root = (half * half + 1.0).sqrt();
-            let mut g = d[split] - d[l] + e[l] / (half + root.copysign(half));
-            let (mut sine, mut cosine, mut p) = (1.0, 1.0, 0.0);
-            let mut deflated = false;
-            for i in (l..split).rev() {
-                let f = sine * e[i];
-                let b = cosine * e[i];
-                let r = (f * f + g * g).sqrt();
-                e[i + 1] = r;
-                if r == 0.0 {
-                    d[i + 1] -= p;
-                    e[split] = 0.0;
-                    deflated = true;
-                    break;
-                }
-                sine = f / r;
-                cosine = g / r;
-                g = d[i + 1] - p;
-                let r = (d[i] - g) * sine + 2.0 * cosine * b;
-                p = sine * r;
-                d[i + 1] = g + p;
-                g = cosine * r - b;
-                let (upper, lower) = vectors.split_at_mut((i + 1) * n);
-                for (a, b) in upper[i * n..].iter_mut().zip(&mut lower[..n]) {
-                    let (old_a, old_b) = (*a, *b);
-                    *b = sine * old_a + cosine * old_b;
-                    *a = cosine * old_a - sine * old_b;
-                }
-            }
-            if !deflated {
-                d[l] -= p;
-                e[l] = g;
-                e[split] = 0.0;
-            }
+    let diagonal = dot(current, vector);
+    subtract::<1>(current, &[diagonal], vector);
+    diagonal
+}
+
+/// After how many more steps it is worth looking again whether the vectors have settled, judged by how fast the
+/// residual has fallen since the look before.
+fn further_steps(steps: usize, residual: f64, before: Option<(usize, f64)>) -> usize {
+    let (least, most) = (steps / 12 + 1, steps / 3 + 1);
+    match before {
+        Some((earlier, larger)) if larger > residual && residual > 0.0 => {
+            let rate = ln(larger / residual) / (steps - earlier) as f64;
+            // Far beyond the range, a conversion saturates.
+            ((ln(residual / TOLERANCE) / rate) as usize + 1).clamp(least, most)
         }
+        _ => most,
     }
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&a, &b| d[b].total_cmp(&d[a]));
-    (d, order)
 }
 
 #[cfg(test)]
