@@ -11,17 +11,20 @@ from typing import Any
 from joblib import Parallel, delayed
 from methods import LOCO, OTHERS, make_method, ordering
 from results import Results, Unit
-from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from tqdm import tqdm
 
 from clusterwhy.datasets import GammaMixture, make_gamma_mixture, make_gaussian_mixture, make_moons_circles
 from clusterwhy.metrics import top_k_hits
+from clusterwhy.native import Spectral
 
 SETTINGS = {
-    "gaussian": (make_gaussian_mixture, lambda k: KMeans(k, n_init=10)),
+    # One start, as scikit-learn does by default: an ensemble has thousands. Methods that cluster once take the best of ten.
+    "gaussian": (make_gaussian_mixture, KMeans),
     "gamma": (make_gamma_mixture, lambda k: GammaMixture(k, n_init=1)),
-    "moons_circles": (make_moons_circles, lambda k: SpectralClustering(k, affinity="nearest_neighbors")),
+    # Of all the data, too, in Rust: a tenth of the time of scikit-learn's, for labels that are equal in distribution.
+    "moons_circles": (make_moons_circles, lambda k: Spectral(k, affinity="nearest_neighbors")),
 }
 NOISE = (10, 40, 190, 490, 990)
 
