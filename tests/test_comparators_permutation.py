@@ -153,11 +153,12 @@ def test_trees_say_what_predictions_of_permuted_copies_say(classifier, dtype):
     y = (X[:, 0] + X[:, 1] + rng.integers(0, 2, size=300)).astype(int)
     fitted = classifier.fit(X, y)
     orders = _core.permutations(300, 5, 0, 0, 6)
-    fast, slow = (list(kind.changes(X, range(6), orders)) for kind in (make_relabeller(fitted, X), Predictor(fitted, X)))
+    ways = make_relabeller(fitted, X), Predictor(fitted, X)
+    fast, slow = (list(way.changes(X, range(6), orders)) for way in ways)
     np.testing.assert_array_equal(fast, slow)
     assert np.any(slow)
     # A block of features is part of all of them.
-    np.testing.assert_array_equal(list(make_relabeller(fitted, X).changes(X, range(2, 5), orders[2:5])), slow[2:5])
+    np.testing.assert_array_equal(list(ways[0].changes(X, range(2, 5), orders[2:5])), slow[2:5])
 
 
 def test_orders_for_trees_are_checked():

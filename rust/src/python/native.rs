@@ -468,8 +468,8 @@ pub fn native_descend<'py>(
     Ok(matrix(data.rows, n_classes, proba).into_pyarray(py))
 }
 
-/// Whether labels by trees that `native_grow` grew change (n, F, R) when the rows' values of the F features from `first`
-/// on are those of the rows that `orders` (F, R, n) name.
+/// Whether labels by trees that `native_grow` grew change (n, F, R) when the rows' values of the F features
+/// from `first` on are those of the rows that `orders` (F, R, n) name.
 #[pyfunction]
 pub fn native_relabel<'py>(
     py: Python<'py>,
