@@ -93,6 +93,7 @@ def test_it_is_the_rate_at_which_the_clusterers_own_predictions_change(name, dty
         NearestCentroid(priors="empirical"),
         GaussianNB(),
         ShallowTree(),
+        native.DecisionTree(max_depth=3, random_state=0),
         native.RandomForest(7, random_state=0),
         native.ExtraTrees(7, max_depth=3, random_state=0),
     ],
@@ -120,7 +121,7 @@ def test_each_estimator_takes_its_fastest_way():
             NearestCentroid(),
         ],
         SumOfTerms: [GaussianNB(), *(CLUSTERERS[name] for name in ("diagonal", "spherical", "gamma"))],
-        Forest: [native.RandomForest(3), native.ExtraTrees(3)],
+        Forest: [native.RandomForest(3), native.ExtraTrees(3), native.DecisionTree()],
         Predictor: [CLUSTERERS["pipeline"], NearestCentroid(priors="empirical"), KNeighborsClassifier()],
     }
     for kind, estimators in kinds.items():
@@ -132,6 +133,54 @@ def test_each_estimator_takes_its_fastest_way():
             there = pickle.loads(pickle.dumps(relabeller)).changes(X, range(M), orders)
             for here, far in zip(relabeller.changes(X, range(M), orders), there, strict=True):
                 np.testing.assert_array_equal(here, far)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        native.DecisionTree(max_depth=4, random_state=0),
+        native.RandomForest(2, max_features=None, max_depth=3, random_state=0),
+        native.RandomForest(6, min_samples_leaf=4, random_state=0),
+        native.ExtraTrees(4, random_state=0),
+    ],
+    ids=repr,
+)
+def test_trees_say_what_predictions_of_permuted_copies_say(classifier, dtype):
+    # Few values and few trees of impure leaves: votes are tied, and values at a threshold.
+    rng = np.random.default_rng(0)
+    X = (rng.integers(0, 4, size=(300, 6)) / 3).astype(dtype)
+    y = (X[:, 0] + X[:, 1] + rng.integers(0, 2, size=300)).astype(int)
+    fitted = classifier.fit(X, y)
+    orders = _core.permutations(300, 5, 0, 0, 6)
+    ways = make_relabeller(fitted, X), Predictor(fitted, X)
+    fast, slow = (list(way.changes(X, range(6), orders)) for way in ways)
+    np.testing.assert_array_equal(fast, slow)
+    assert np.any(slow)
+    # A block of features is part of all of them.
+    np.testing.assert_array_equal(list(ways[0].changes(X, range(2, 5), orders[2:5])), slow[2:5])
+
+
+def test_orders_for_trees_are_checked():
+    X = blobs()
+    trees = native.RandomForest(3, random_state=0).fit(X, np.arange(N) % 3).trees_
+    orders = _core.permutations(N, 2, 0, 0, M)
+    assert _core.native_relabel(X, trees, 0, orders, 2).shape == (N, M, 2)
+    assert _core.native_relabel(X, trees, M, orders[:0], 1).shape == (N, 0, 2)
+    for wrong, first, message in [
+        (orders, 1, "the range of features is 1 to 6"),
+        (orders[:, :, 1:].copy(), 0, "the array of orders has 89 columns, expected 90"),
+        (orders - 1, 0, "a row of the orders is -1, expected 0 to 89"),
+        (orders + 1, 0, "a row of the orders is 90, expected 0 to 89"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            _core.native_relabel(X, trees, first, wrong, 1)
+    with pytest.raises(TypeError):
+        _core.native_relabel(X, trees, 0, orders.astype(np.int32), 1)
+    with pytest.raises(TypeError, match="C-contiguous"):
+        _core.native_relabel(X, trees, 0, np.asfortranarray(orders), 1)
+    with pytest.raises(ValueError, match="a node of the trees"):
+        _core.native_relabel(X, {**trees, "feature": trees["feature"] + M}, 0, orders, 1)
 
 
 def test_a_block_of_copies_does_not_depend_on_memory(monkeypatch):

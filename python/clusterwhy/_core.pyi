@@ -187,6 +187,13 @@ def native_grow(
 def native_descend(
     x: NDArray[np.float32] | NDArray[np.float64], trees: dict[str, NDArray[Any]], threads: int
 ) -> NDArray[np.float64]: ...
+def native_relabel(
+    x: NDArray[np.float32] | NDArray[np.float64],
+    trees: dict[str, NDArray[Any]],
+    first: int,
+    orders: NDArray[np.int64],
+    threads: int,
+) -> NDArray[np.bool_]: ...
 def native_compare(
     x: NDArray[np.float32] | NDArray[np.float64],
     classes: NDArray[np.int32],

@@ -582,7 +582,7 @@ mod _core {
     #[pymodule_export]
     use super::native::{
         Presorted, native_classify, native_cluster, native_compare, native_descend, native_fit_clusters,
-        native_fit_gamma_mixture, native_grow,
+        native_fit_gamma_mixture, native_grow, native_relabel,
     };
 
     #[pymodule_export]

@@ -36,8 +36,8 @@ def make_relabeller(predictor: Any, X: NDArray[Any]) -> Relabeller:
     terms = read_terms(predictor)
     if terms is not None:
         return SumOfTerms(X, *terms)
-    if type(predictor) in (native.RandomForest, native.ExtraTrees):
-        return Forest(predictor, X)
+    if type(predictor) in (native.DecisionTree, native.RandomForest, native.ExtraTrees):
+        return Forest(predictor._trees)
     return Predictor(predictor, X)
 
 
@@ -130,10 +130,10 @@ class Predictor(Relabeller):
 
     def __init__(self, fitted: Any, X: NDArray[Any]) -> None:
         self.fitted = fitted
-        self.labels = self.predict(X, X, 0)
+        self.labels = self.predict(X)
 
-    def predict(self, rows: NDArray[Any], X: NDArray[Any], changed: int) -> NDArray[np.int64]:
-        """Label rows that are the data, over and over, but for the feature that was changed."""
+    def predict(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Label copies of the data."""
         try:
             if hasattr(self.fitted, "predict"):
                 labels = self.fitted.predict(rows)
@@ -154,38 +154,20 @@ class Predictor(Relabeller):
                 part = order[first : first + copies]
                 rows = stacked[: part.size]
                 rows[:, j] = X[part.ravel(), j]
-                changed[first : first + copies] = self.predict(rows, X, j).reshape(part.shape) != self.labels
+                changed[first : first + copies] = self.predict(rows).reshape(part.shape) != self.labels
             stacked[:, j] = np.tile(X[:, j], copies)
             yield changed
 
 
-class Forest(Predictor):
-    """Labels by a forest of this package: trees that do not split on a feature vote as they did."""
+class Forest(Relabeller):
+    """Labels by trees of this package: an observation goes down again only from where it met the feature.
 
-    def __init__(self, fitted: Any, X: NDArray[Any]) -> None:
-        self.trees = fitted.trees_
-        self.proba = fitted.predict_proba(X)
-        self.labels = self.proba.argmax(axis=1)
+    The labels are those that predicting permuted copies would give, whatever is tied or rounded.
+    """
 
-    def predict(self, rows: NDArray[Any], X: NDArray[Any], changed: int) -> NDArray[np.int64]:
-        """Replace the votes of the trees that split on the feature."""
-        trees, share = trees_that_split_on(self.trees, changed)
-        copies = len(rows) // len(X)
-        if share == 0:
-            return np.tile(self.labels, copies)
-        # Where no vote changes, the difference is exactly 0, and so no tie is broken otherwise than before.
-        before = np.tile(_core.native_descend(X, trees, 1), (copies, 1))
-        difference = _core.native_descend(rows, trees, 1) - before
-        return np.asarray((np.tile(self.proba, (copies, 1)) + share * difference).argmax(axis=1))
+    def __init__(self, trees: dict[str, NDArray[Any]]) -> None:
+        self.trees = trees
 
-
-def trees_that_split_on(trees: dict[str, NDArray[Any]], feature: int) -> tuple[dict[str, NDArray[Any]], float]:
-    """Return the trees with a node that compares the feature, and their share of all trees."""
-    counts = np.diff(trees["offsets"])
-    tree_of = np.repeat(np.arange(len(counts)), counts)
-    # Leaves have a negative feature.
-    chosen = np.unique(tree_of[trees["feature"] == feature])
-    nodes = np.isin(tree_of, chosen)
-    few = {name: array[nodes] for name, array in trees.items() if name != "offsets"}
-    few["offsets"] = np.concatenate([[0], np.cumsum(counts[chosen])])
-    return few, len(chosen) / len(counts)
+    def changes(self, X: NDArray[Any], features: range, orders: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Let the core find the changes of all the features at once."""
+        yield from _core.native_relabel(X, self.trees, features.start, orders, 1).transpose(1, 2, 0)

@@ -3,4 +3,5 @@
 pub mod anova;
 pub mod coassociation;
 pub mod impacc;
+pub mod relabel;
 pub mod shapley;

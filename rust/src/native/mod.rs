@@ -56,6 +56,16 @@ impl<'a> Matrix<'a> {
         };
         Matrix { values, rows, ..self }
     }
+
+    /// An entry in single precision, as trees compare it.
+    #[inline]
+    pub(crate) fn single(&self, row: usize, column: usize) -> f32 {
+        let at = row * self.columns + column;
+        match self.values {
+            Values::F32(values) => values[at],
+            Values::F64(values) => values[at] as f32,
+        }
+    }
 }
 
 /// A clustering method with its parameters fixed.

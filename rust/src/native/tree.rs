@@ -15,7 +15,7 @@ use super::grow::{Grower, Patch};
 use super::presorted::Presorted;
 pub use super::split::Criterion;
 use super::split::{Key, NARROW_ROWS};
-use super::{Classifier, ClassifySession, Matrix, Task, Values};
+use super::{Classifier, ClassifySession, Matrix, Task};
 use crate::error::Result;
 use crate::rng::Stream;
 use crate::simd::{Level, level};
@@ -125,22 +125,22 @@ impl Tree {
     /// that the tree was trained on.
     pub fn predict_proba(&self, x: Matrix<'_>, proba: &mut [f64]) {
         for (row, out) in proba.chunks_exact_mut(self.n_classes).enumerate().take(x.rows) {
-            let mut node = 0;
-            while self.left[node] != NO_CHILD {
-                let at = row * x.columns + self.feature[node] as usize;
-                let value = match x.values {
-                    Values::F32(x) => x[at],
-                    Values::F64(x) => x[at] as f32,
-                };
-                let goes_left = f64::from(value) <= self.threshold[node];
-                node = if goes_left { self.left[node] } else { self.right[node] } as usize;
-            }
-            out.copy_from_slice(self.shares(node));
+            let leaf = self.leaf_below(0, |_, column| x.single(row, column));
+            out.copy_from_slice(self.shares(leaf));
         }
     }
 
+    /// The leaf that a row falls into from `node` on; it is asked, at each node, for its value of the node's column.
+    pub(crate) fn leaf_below(&self, mut node: usize, mut value: impl FnMut(usize, usize) -> f32) -> usize {
+        while self.left[node] != NO_CHILD {
+            let goes_left = f64::from(value(node, self.feature[node] as usize)) <= self.threshold[node];
+            node = if goes_left { self.left[node] } else { self.right[node] } as usize;
+        }
+        node
+    }
+
     /// The class shares of a node.
-    fn shares(&self, node: usize) -> &[f64] {
+    pub(crate) fn shares(&self, node: usize) -> &[f64] {
         &self.value[node * self.n_classes..(node + 1) * self.n_classes]
     }
 

@@ -1,12 +1,16 @@
 //! The native engine and the estimators of `clusterwhy.native`.
 
 use numpy::ndarray::{Array1, Array3};
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{check_labels, detached, matrix, param, slice};
+use crate::comparators::relabel::{self, Permuted};
 use crate::error::{Error, Result};
 use crate::native::centroid::{Metric, NearestCentroid};
 use crate::native::engine::{self, Run, RunVotes};
@@ -462,6 +466,31 @@ pub fn native_descend<'py>(
         Ok(proba)
     })?;
     Ok(matrix(data.rows, n_classes, proba).into_pyarray(py))
+}
+
+/// Whether labels by trees that `native_grow` grew change (n, F, R) when the rows' values of the F features
+/// from `first` on are those of the rows that `orders` (F, R, n) name.
+#[pyfunction]
+pub fn native_relabel<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    trees: &Bound<'py, PyDict>,
+    first: usize,
+    orders: PyReadonlyArray3<'py, i64>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray3<bool>>> {
+    let data = Data::new(x)?;
+    let data = data.matrix()?;
+    let trees = grown(trees, data.columns)?;
+    let [features, n_repeats, rows] = [0, 1, 2].map(|axis| orders.shape()[axis]);
+    if rows != data.rows {
+        return Err(Error::shape("the array of orders", format!("{rows} columns"), data.rows).into());
+    }
+    let features = first..first.saturating_add(features);
+    let permuted = Permuted { features, n_repeats, orders: slice(&orders)? };
+    let changed = detached(py, threads, |workers| relabel::changes(data, &trees, &permuted, workers))?;
+    let shape = (data.rows, permuted.features.len(), n_repeats);
+    Ok(Array3::from_shape_vec(shape, changed).expect("n x F x R values").into_pyarray(py))
 }
 
 /// Class probabilities (q, K) of the rows of `queries` by a method that keeps its training rows `x`.
