@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import clusterwhy as cw
-from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
+from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, native
 
 N, M = 40, 6
 X = make_blobs(N, n_features=M, centers=3, random_state=0)[0]
@@ -545,7 +545,93 @@ FITS = {
     ),
     "loss without return": (lambda: mp(loss=lambda y, p: None).fit(X), TypeError, "must return numbers, got None"),
     "loss of strings": (lambda: mp(loss=lambda y, p: "a").fit(X), TypeError, "loss <lambda> must return numbers"),
+    # parameters of the estimators
+    **{
+        f"{name}, {engine}": (
+            lambda make=make, engine=engine: mp(engine=engine, **make).fit(X),
+            ValueError,
+            f"^{message}.*Got {got} instead.$",
+        )
+        for engine in ("auto", "native")
+        for name, make, message, got in [
+            ("no clusters", {"clusterer": KMeans(0)}, "The 'n_clusters' parameter of KMeans must be", "0"),
+            ("tol", {"clusterer": KMeans(3, tol=-1)}, "The 'tol' parameter of KMeans must be", "-1"),
+            ("algorithm", {"clusterer": KMeans(3, algorithm="x")}, "The 'algorithm' parameter of KMeans", "'x'"),
+            (
+                "depth",
+                {"classifier": DecisionTreeClassifier(max_depth=-1)},
+                "The 'max_depth' parameter of DecisionTreeClassifier must be an int in the range",
+                "-1",
+            ),
+        ]
+    },
+    "no clusters, ours": (
+        lambda: mp(clusterer=native.KMeans(0), engine="native").fit(X),
+        ValueError,
+        r"^KMeans\(n_clusters=0\) .*expected an integer of at least 1$",
+    ),
+    "no clusters, sklearn": (
+        lambda: mp(clusterer=KMeans(0), engine="sklearn").fit(X),
+        ValueError,
+        "KMeans failed on all the data.*must be an int in the range .* Got 0 instead$",
+    ),
+    # probabilities
+    "scores for probabilities": (
+        lambda: mp(classifier=Proba(3.0)).fit(X),
+        ValueError,
+        r"the classifier Proba \(minipatch 0\) gave \[3.0.* expected probabilities, from 0 to 1 with the sum 1",
+    ),
+    "probabilities of each class": (
+        lambda: mp(classifier=Proba([1.0, 0.5])).fit(X),
+        ValueError,
+        r"gave \[1.0, 0.5.* with the sum 1 \(or all 0 where it abstains\): normalise them",
+    ),
+    # large values
+    "huge": (
+        lambda: mp().fit(X * 1e299),
+        ValueError,
+        r"X has values as large as .*e\+300 \(columns 0, 1, 2, 3, 4 and 1 more\), expected at most 1e\+150",
+    ),
+    "huge, named": (
+        lambda: split().fit(pd.DataFrame(X, columns=[*"abcdef"]).assign(b=1e200)),
+        ValueError,
+        r"as large as 1e\+200 \(column 'b'\), .*divide the features by a constant, or standardize them",
+    ),
+    "huge, sparse": (
+        lambda: mp(reference=LABELS).fit(sp.csr_array(put(1e200, (2, 3)))),
+        ValueError,
+        r"1e\+200 \(column 3\)",
+    ),
+    "beyond single precision": (
+        lambda: mp(engine="sklearn").fit(X * 1e39),
+        ValueError,
+        r"if it computes in single precision, which ends at 3.4e38, \S+e\+\d+ is too large: divide the features",
+    ),
+    "beyond single precision, native": (
+        lambda: mp(engine="native").fit(put(1e39, (2, 3))),
+        ValueError,
+        r"DecisionTreeClassifier failed in Rust: an entry of the data is 1.000e39 \(observation 2, feature 3\), "
+        "expected at most 3.4e38 in size, since trees compare features in single precision: divide the feature",
+    ),
+    "masked": (
+        lambda: mp().fit(np.ma.masked_greater(X, 9)),
+        ValueError,
+        r"X must not be masked, got \d+ masked values: fill them in",
+    ),
 }
+
+
+class Proba(DecisionTreeClassifier):
+    """Gives each observation the same values for the classes."""
+
+    def __init__(self, values=0.0):
+        super().__init__()
+        self.values = values
+
+    def predict_proba(self, X):
+        out = np.zeros((len(X), len(self.classes_)))
+        out[:] = np.resize(self.values, out.shape[1])
+        return out
 
 
 class Fickle:
@@ -824,12 +910,43 @@ FUNCTIONS = {
     "score nan": (
         lambda: cw.loco_scores(np.where(SOFT, np.nan, 0), PATCHES, LABELS),
         ValueError,
-        r"probabilities must be from 0 to 1; minipatch 0 predicts \[nan, 0.0, 0.0\] for observation 0",
+        r"probabilities must be from 0 to 1 .*; minipatch 0 predicts \[nan, 0.0, 0.0\] for observation 0",
     ),
     "score above one": (
         lambda: cw.loco_scores(np.where(SOFT, 1.5, 0), PATCHES, LABELS),
         ValueError,
-        r"probabilities must be from 0 to 1; minipatch 0 predicts \[1.5, 0.0, 0.0\] for observation 0",
+        r"probabilities must be from 0 to 1 .*; minipatch 0 predicts \[1.5, 0.0, 0.0\] for observation 0",
+    ),
+    "score sum of 3": (
+        lambda: cw.loco_scores(np.ones_like(SOFT), PATCHES, LABELS),
+        ValueError,
+        r"and sum to 1 \(or be all 0, .*predicts \[1.0, 1.0, 1.0\] for observation \d+: divide them by their sum",
+    ),
+    "score sum of half": (lambda: cw.loco_scores(SOFT / 2, PATCHES, LABELS), ValueError, "and sum to 1"),
+    "score masked": (
+        lambda: cw.loco_scores(np.ma.masked_equal(HARD, 2), PATCHES, LABELS),
+        ValueError,
+        r"predictions must not be masked, got a masked one of minipatch 0 for observation \d+; leave the observation",
+    ),
+    "score masked list": (
+        lambda: cw.loco_scores([*np.ma.masked_equal(HARD, 2)], PATCHES, LABELS),
+        ValueError,
+        "predictions must not be masked",
+    ),
+    "score masked soft": (
+        lambda: cw.loco_scores(np.ma.masked_equal(SOFT, 1), PATCHES, LABELS),
+        ValueError,
+        "predictions must not be masked",
+    ),
+    "score masked rows": (
+        lambda: cw.loco_scores(HARD, (np.ma.masked_equal([[0, 1]] * 30, 1), HELD), LABELS),
+        ValueError,
+        "rows of minipatch 0 must not be masked; pass a list of arrays, which may differ in length",
+    ),
+    "score masked mask": (
+        lambda: cw.loco_scores(HARD, (np.ma.array(np.eye(30, N) > 0, mask=np.eye(30, N) > 0), HELD), LABELS),
+        ValueError,
+        "rows of minipatch 0 must not be masked",
     ),
     "score negative": (lambda: cw.loco_scores(-1.0 * SOFT, PATCHES, LABELS), ValueError, "must be from 0 to 1"),
     "score hard nan": (
@@ -925,6 +1042,31 @@ def test_function(case):
 
 
 # ------------------------------------------------------------------------------------- warnings, and what is allowed
+
+
+def test_probabilities_may_be_rounded_and_may_be_none():
+    thirds = np.tile(np.float32([0.3333, 0.3334, 0.3333]), (30, N, 1))
+    cw.loco_scores(thirds.round(2), PATCHES, LABELS)
+    # Where they are all 0 the minipatch abstains, as it does where the observation is among its own.
+    absent = np.random.default_rng(0).random((30, N)) < 0.2
+    inside = np.zeros((30, N), dtype=bool)
+    np.put_along_axis(inside, PATCHES.rows(), True, axis=1)
+    holds = np.zeros((30, M), dtype=bool)
+    np.put_along_axis(holds, PATCHES.columns(), True, axis=1)
+    abstains = cw.loco_scores(np.where(absent[:, :, None], 0, SOFT), (inside, holds), LABELS)
+    left_out = cw.loco_scores(SOFT, (inside | absent, holds), LABELS)
+    np.testing.assert_array_equal(abstains.feature_importances_, left_out.feature_importances_)
+    # What is masked and no vote is as good as not there.
+    masked = cw.loco_scores(np.ma.array(HARD, mask=inside), PATCHES, LABELS)
+    np.testing.assert_array_equal(
+        masked.feature_importances_, cw.loco_scores(HARD, PATCHES, LABELS).feature_importances_
+    )
+
+
+def test_every_method_refuses_what_it_could_not_square():
+    for model in (cw.InterpretableDeepClustering(3), cw.comparators.IMPACC(), cw.comparators.NEON(kmeans())):
+        with pytest.raises(ValueError, match=r"X has values as large as 1e\+200 \(column 1\)"):
+            model.fit(put(1e200, (0, 1)))
 
 
 @pytest.mark.parametrize("make", [mp, rampart, split])

@@ -67,6 +67,7 @@ def folder(tmp_path_factory):
     (path / "latin.csv").write_bytes("größe,b\n1,2\n3,4\n".encode("latin-1"))
     (path / "blank.csv").write_text("a,b,kind\n1,2,\n3,4,\n")
     FRAME.replace(X[0, 0], np.inf).to_csv(path / "infinite.csv", index=False)
+    FRAME.assign(gene1=1e300).to_csv(path / "huge.csv", index=False)
     return path
 
 
@@ -401,6 +402,41 @@ WRONG = {
         ["d.csv", "-k", "3", "--method", "split", "--n-patches", "9"],
         2,
         "--n-patches is not for the me",
+    ),
+    "too many features": (
+        ["d.csv", "-k", "3", "--method", "locomp", "--max-features", "9"],
+        2,
+        "--max-features must be from 1 to the 8 features of the data when it is an integer, got 9",
+    ),
+    "too many observations": (
+        ["d.csv", "-k", "3", "--method", "rampart", "--max-samples", "99"],
+        2,
+        "--max-samples must be from 1 to the 60 observations",
+    ),
+    "all features": (
+        ["d.csv", "-k", "3", "--method", "locomp", "--max-features", "8"],
+        2,
+        "--max-features 8 is all 8 features: minipatches must leave some out, pass less",
+    ),
+    "clusters of a global loss": (
+        ["d.csv", "-k", "3", "--loss", "ari", "--by-cluster"],
+        2,
+        "--by-cluster is not for --loss ari, which is one figure for the whole clustering: take one of hinge,",
+    ),
+    "not native": (
+        ["d.csv", "-k", "3", "--clusterer", "birch", "--engine", "native"],
+        2,
+        "--engine native: Birch has no native form; take another, or --engine auto",
+    ),
+    "classifier not native": (
+        ["d.csv", "-k", "3", "--classifier", "logistic", "--engine", "native"],
+        2,
+        "--engine native: LogisticRegression has no native form",
+    ),
+    "too large to standardize": (
+        ["huge.csv", "-k", "3", "--standardize"],
+        1,
+        "X has values as large as 1e+300 (column 'gene1'), expected at most 1e+150",
     ),
     "out": (["d.csv", "-k", "3", "--out", "s.xlsx"], 2, "--out s.xlsx: the name must end in .csv, .tsv, .json"),
     "plot": (["d.csv", "-k", "3", "--plot", "s.doc"], 2, "--plot s.doc: the name must end in "),

@@ -46,6 +46,21 @@ def test_instruction_sets(size, kind, loss, monkeypatch):
     assert _core.simd_level() == "baseline"
 
 
+def test_an_instruction_set_that_is_none_is_refused_at_once(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(40, 8))
+    monkeypatch.setenv("CLUSTERWHY_SIMD", "avx-512")
+    message = 'CLUSTERWHY_SIMD is "avx-512", expected baseline, avx2 or avx512 .*, or unset'
+    for engine in ("auto", "sklearn"):
+        with pytest.raises(ValueError, match=message):
+            cw.LOCOMP(KMeans(3, n_init=1), n_patches=40, engine=engine).fit(X)
+    with pytest.raises(ValueError, match=message):
+        _core.simd_level()
+    monkeypatch.setenv("CLUSTERWHY_SIMD", "")
+    empty = _core.simd_level()
+    monkeypatch.delenv("CLUSTERWHY_SIMD")
+    assert empty == _core.simd_level()
+
+
 def test_a_whole_fit_does_not_depend_on_workers():
     X = np.random.default_rng(0).normal(size=(40, 8))
     fits = [

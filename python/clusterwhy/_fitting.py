@@ -11,7 +11,9 @@ from sklearn.base import clone
 from sklearn.utils import get_tags
 
 from clusterwhy import _core
+from clusterwhy._tables import RESCALE, largest_size
 from clusterwhy._validation import check_cluster_labels
+from clusterwhy._votes import not_probabilities
 
 # Rows that a classifier predicts at a time: bounds the memory of a dense (or densified) part of the data.
 PREDICT_ROWS = 16_384
@@ -148,6 +150,13 @@ def predict(fitted: Any, classes: NDArray[np.int64], X: Any, n_classes: int, wha
         )
     if not np.isfinite(raw).all():
         raise ValueError(f"the classifier {name} ({what}) gave probabilities that are not finite")
+    wrong = not_probabilities(raw)
+    if wrong.any():
+        raise ValueError(
+            f"the classifier {name} ({what}) gave {raw[wrong.argmax()].tolist()} for an observation, expected "
+            "probabilities, from 0 to 1 with the sum 1 (or all 0 where it abstains): normalise them, or let it have "
+            "predict alone"
+        )
     dtype = np.float32 if raw.dtype == np.float32 else np.float64
     proba = np.zeros((n, n_classes), dtype=dtype)
     proba[:, classes] = raw
@@ -160,13 +169,20 @@ def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, advi
     Its type becomes a plain one: others may not survive the way back from a worker, whose unpickling would
     then break the pool instead of saying what happened.
     """
+    # scikit-learn's error about a parameter is both: no other part of the data would help.
+    invalid_parameter = isinstance(error, ValueError) and isinstance(error, TypeError)
+    largest = largest_size(X)
     if isinstance(error, MemoryError):
         advice = MEMORY_ADVICE
+    elif invalid_parameter:
+        advice = ""
+    elif largest > np.finfo(np.float32).max:
+        advice = f"if it computes in single precision, which ends at 3.4e38, {largest:.3g} is too large: {RESCALE}"
     advice = f"; {advice}" if advice else ""
     cause = str(error).rstrip(". \n")
     text = f"the {role} {name_of(estimator)} failed on {what}, {X.shape[0]} x {X.shape[1]}: {cause}"
     for kind in (TypeError, MemoryError):
-        if isinstance(error, kind):
+        if isinstance(error, kind) and not invalid_parameter:
             return kind(text + advice)
     if not isinstance(error, ValueError):
         text += f" ({type(error).__name__})"

@@ -20,11 +20,8 @@ from clusterwhy._validation import (
     label_array,
     n_threads,
 )
-from clusterwhy._votes import MAX_CLASSES, Ensemble
+from clusterwhy._votes import MAX_CLASSES, Ensemble, not_probabilities
 from clusterwhy._warnings import warn_user
-
-#: How far beyond 0 and 1 rounding may take a probability.
-PROBABILITY_TOLERANCE = 1e-5
 
 
 def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
@@ -167,7 +164,8 @@ def loco_scores(
     predictions : array-like of shape (B, N) or (B, N, K)
         What each minipatch predicts for each observation: labels (hard votes) or probabilities (soft votes;
         float32 is summed in float32 within tiles of 64 minipatches, float64 all in float64). Column ``k``
-        of the probabilities is label ``k`` where all labels are in ``0..K-1``, else the k-th label value.
+        of the probabilities is label ``k`` where all labels are in ``0..K-1``, else the k-th label value. They
+        sum to 1; where they are all 0, the minipatch abstains.
         Entries for observations inside a minipatch are not used.
     patches : Minipatches, or tuple (rows, columns)
         From :func:`minipatches`; or the observations and the features of each minipatch, each as an array of
@@ -195,7 +193,7 @@ def loco_scores(
     ------
     ValueError
         For sizes that do not fit, predictions of noise (negative) or of another kind than the labels, or
-        probabilities that are not from 0 to 1.
+        probabilities that are not from 0 to 1 or do not sum to 1; for masked arrays.
 
     Notes
     -----
@@ -222,6 +220,9 @@ def loco_scores(
         n_features = check_count(n_features, "n_features")
     voters, holds, m, fraction = _masks(patches, n_samples, n_features)
     votes, classes = _encode_votes(predictions, voters, named)
+    if votes.ndim == 3:
+        # Probabilities that are all 0 are an abstention, as a classifier's are.
+        voters = voters & votes.any(axis=2)
     codes = encode_as(named, classes)
     ensemble = Ensemble(votes, pack_bits(voters), holds, m, len(classes), fraction)
     out = score_ensemble(
@@ -267,6 +268,7 @@ def _encode_votes(
     if array.ndim not in (2, 3) or array.shape[:2] != voters.shape:
         b, n = voters.shape
         raise ValueError(f"predictions must have shape ({b}, {n}) or ({b}, {n}, K), got {array.shape}")
+    _refuse_masked_votes(predictions, voters)
     if array.ndim == 3:
         return _encode_probabilities(array, voters, labels)
     try:
@@ -290,6 +292,21 @@ def _encode_votes(
     return codes, classes
 
 
+def _refuse_masked_votes(predictions: Any, voters: NDArray[np.bool_]) -> None:
+    """Refuse predictions, one array or a list of them, of which a masked one would be a vote."""
+    parts = predictions if isinstance(predictions, (list, tuple)) else [predictions]
+    if not any(np.ma.is_masked(part) for part in parts):
+        return
+    mask = np.ma.getmaskarray(np.ma.asarray(predictions))
+    votes = voters & mask.reshape(*voters.shape, -1).any(axis=2)
+    if votes.any():
+        b, i = np.argwhere(votes)[0]
+        raise ValueError(
+            f"predictions must not be masked, got a masked one of minipatch {b} for observation {i}; leave the "
+            "observation out of its voters by adding it to the minipatch's rows"
+        )
+
+
 def _encode_probabilities(
     array: NDArray[Any], voters: NDArray[np.bool_], labels: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -306,12 +323,12 @@ def _encode_probabilities(
         )
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     proba: NDArray[np.floating[Any]] = np.ascontiguousarray(array, dtype=dtype)
-    # NaN compares false; arithmetic in single precision may end a little beyond.
-    wrong = voters & ~((proba >= -PROBABILITY_TOLERANCE) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=2)
+    wrong = voters & not_probabilities(proba)
     if wrong.any():
         b, i = np.argwhere(wrong)[0]
         raise ValueError(
-            f"probabilities must be from 0 to 1; minipatch {b} predicts {proba[b, i].tolist()} for observation {i}"
+            "probabilities must be from 0 to 1 and sum to 1 (or be all 0, which votes for no label); minipatch "
+            f"{b} predicts {proba[b, i].tolist()} for observation {i}: divide them by their sum, or pass hard votes"
         )
     return proba, classes
 
@@ -344,7 +361,7 @@ def _masks(
 
 def _mask(sets: Any, size: int | None, name: str) -> NDArray[np.bool_]:
     """Turn sets of indices, or a mask, into a mask."""
-    if isinstance(sets, np.ndarray) and sets.dtype == bool:
+    if isinstance(sets, np.ndarray) and sets.dtype == bool and not np.ma.is_masked(sets):
         if sets.ndim != 2 or (size is not None and sets.shape[1] != size):
             raise ValueError(f"the mask of {name} must have shape (B, {size}), got {sets.shape}")
         return sets
@@ -364,6 +381,11 @@ def _row_list(sets: Any, name: str) -> list[NDArray[np.int64]]:
         return list(sets.rows())
     if not isinstance(sets, (np.ndarray, Sequence)) or isinstance(sets, str):
         raise TypeError(f"{name} must be one array of indices for each minipatch, got {type(sets).__name__}")
+    for b, part in enumerate(sets):
+        if np.ma.is_masked(part):
+            raise ValueError(
+                f"{name} of minipatch {b} must not be masked; pass a list of arrays, which may differ in length"
+            )
     parts = [np.asarray(part) for part in sets]
     for b, part in enumerate(parts):
         if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):

@@ -72,7 +72,8 @@ def classify_on_worker(
     X: NDArray[Any], method: NativeMethod, work: tuple[Plan, NDArray[np.int32], int]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Run :func:`classify_plan` on a worker of a cluster."""
-    data, presorted = resident(X).read(X, presort=method.presorted)
+    with blame("classifier", method):
+        data, presorted = resident(X).read(X, presort=method.presorted)
     plan, labels, n_classes = work
     return classify_plan(data, method, (arrived(plan), aligned(labels), n_classes), 1, presorted)
 
@@ -137,7 +138,8 @@ class NativeEngine:
         if on_cluster():
             found = self._share_out(classify_on_worker, method, calls, work, "classify", progress)
         else:
-            presorted = _core.Presorted(self.X) if method.presorted else None
+            with blame("classifier", method):
+                presorted = _core.Presorted(self.X) if method.presorted else None
             found = self._run(
                 lambda one: classify_plan(self.X, method, one, self.threads, presorted),
                 calls,
@@ -231,6 +233,6 @@ def blame(role: str, method: NativeMethod) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(
-            f"the {role} {method.estimator} failed in Rust: {error}; larger minipatches (max_samples), fewer "
-            "clusters or fewer neighbours may help"
+            f"the {role} {method.estimator} failed in Rust: {error}; if the minipatch is too small, make it larger "
+            "(max_samples), or take fewer clusters or neighbours"
         ) from None

@@ -44,7 +44,25 @@ def _recognise(estimator: Any, table: dict[type, Callable[..., NativeMethod]], *
     reader = table.get(type(estimator))
     if reader is None:
         raise NotNativeError(f"{type(estimator).__name__} has no native form")
-    return replace(reader(estimator, *context), estimator=type(estimator).__name__)
+    try:
+        method = reader(estimator, *context)
+    except NotNativeError as reason:
+        refuse_invalid(estimator, reason)
+        raise
+    return replace(method, estimator=type(estimator).__name__)
+
+
+def refuse_invalid(estimator: Any, reason: NotNativeError) -> None:
+    """Raise ValueError if what the core cannot run is not valid anywhere: no other engine would run it."""
+    # Ours run in the core alone.
+    if type(estimator).__module__.startswith("clusterwhy."):
+        raise ValueError(str(reason)) from None
+    # The exact classes of scikit-learn begin `fit` with the same check.
+    if hasattr(estimator, "_validate_params"):
+        try:
+            estimator._validate_params()
+        except ValueError as error:
+            raise ValueError(str(error)) from None
 
 
 CLUSTERERS: dict[type, Callable[..., NativeMethod]] = {

@@ -11,6 +11,9 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 FLOATS = [np.float64, np.float32]
+# The squares of larger values are not finite, or not their sums over many observations and features.
+MAX_SIZE = 1e150
+RESCALE = "divide the features by a constant, or standardize them"
 
 
 def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) -> Any:
@@ -33,6 +36,11 @@ def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) 
         raise TypeError(
             f"X must be a table of numbers, got a {type(X).__name__}, which has none yet: pass X.collect()"
         )
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            f"X must not be masked, got {np.ma.getmaskarray(X).sum()} masked values: fill them in, or leave their "
+            "observations or features out (X.filled(np.nan) makes them missing values)"
+        )
     columns: Any = getattr(X, "columns", None)
     if columns is not None:
         _check_names(columns)
@@ -53,6 +61,34 @@ def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) 
         # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
         estimator.feature_names_in_ = np.asarray(columns, dtype=object)
     return found
+
+
+def largest_size(X: Any) -> float:
+    """Return the largest absolute value among numbers, missing ones aside; NaN where there is none."""
+    values = X.data if issparse(X) else X
+    if values.size == 0:
+        return float("nan")
+    return float(max(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None)))
+
+
+def check_size_of_values(X: Any, columns: Any = None) -> None:
+    """Refuse finite values whose squares, and so distances and variances, are beyond double precision.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix
+        Numbers; those in single precision are never too large.
+    columns : sequence, optional
+        What to call the features.
+    """
+    if X.dtype != np.float64 or not MAX_SIZE < largest_size(X) < np.inf:
+        return
+    found = np.unique((abs(X) > MAX_SIZE).nonzero()[1])
+    names = _shown(found.tolist() if columns is None else [columns[j] for j in found])
+    raise ValueError(
+        f"X has values as large as {largest_size(X):.3g} ({names}), expected at most {MAX_SIZE:.0e}: the squares of "
+        f"larger ones, and so distances and variances, are beyond double precision; {RESCALE}"
+    )
 
 
 def is_constant(X: Any) -> bool:

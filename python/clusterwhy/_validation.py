@@ -13,7 +13,7 @@ from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from clusterwhy._tables import is_constant, read_table
+from clusterwhy._tables import check_size_of_values, is_constant, read_table
 from clusterwhy._warnings import warn_user
 
 NOISE = -1
@@ -260,6 +260,7 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int, accept_
             f"X must be a table of numbers, got {type(X).__name__}: pass adata.to_df() (or adata.X), and give the "
             "fitted estimator's to_anndata the object itself"
         )
+    columns = getattr(X, "columns", None)
     X = read_table(
         estimator,
         X,
@@ -268,6 +269,7 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int, accept_
         ensure_min_samples=minimum,
         ensure_min_features=2,
     )
+    check_size_of_values(X, columns)
     return _narrow_indices(X) if issparse(X) else X
 
 

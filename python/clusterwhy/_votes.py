@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from clusterwhy import _core
 
 MAX_CLASSES = 65_535
+# Arithmetic in single precision may end a little beyond 0 and 1.
+PROBABILITY_TOLERANCE = 1e-5
+# Probabilities that were rounded to two digits for ten classes still sum to 1 as closely.
+SUM_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,15 @@ class LeaveOneOut:
         """``H``, of shape (N, K); NaN for observations that no minipatch votes on."""
         counts = np.where(self.counts > 0, self.counts, np.nan)
         return self.totals / counts[:, None]
+
+
+def not_probabilities(proba: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which rows (over the last axis) are no probabilities: from 0 to 1 with the sum 1, or all 0 to abstain."""
+    # NaN compares false.
+    inside = ((proba >= -PROBABILITY_TOLERANCE) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=-1)
+    total = proba.sum(axis=-1, dtype=np.float64)
+    found: NDArray[np.bool_] = ~(inside & ((abs(total - 1) <= SUM_TOLERANCE) | ~proba.any(axis=-1)))
+    return found
 
 
 class VoteStore:

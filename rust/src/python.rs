@@ -57,6 +57,7 @@ fn detached<T: Send>(
     threads: usize,
     work: impl FnOnce(Workers<'_>) -> Result<T> + Send,
 ) -> PyResult<T> {
+    simd::check()?;
     let stop = AtomicBool::new(false);
     let mut interrupt = None;
     let outcome = py.detach(|| {
@@ -86,6 +87,7 @@ fn detached<T: Send>(
 
 /// Runs short `work` without the GIL, on the caller's own thread: a thread costs more than the work.
 fn briefly<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    simd::check()?;
     python_result(py.detach(|| catch_unwind(AssertUnwindSafe(work))))
 }
 
@@ -562,8 +564,9 @@ fn param<'py, T: for<'a> FromPyObject<'a, 'py>>(
 
 /// The instruction set that kernels run with: `"avx512"`, `"avx2"` or `"baseline"`.
 #[pyfunction]
-fn simd_level() -> &'static str {
-    simd::level().name()
+fn simd_level() -> PyResult<&'static str> {
+    simd::check()?;
+    Ok(simd::level().name())
 }
 
 /// The compiled core of clusterwhy. See `_core.pyi` for shapes and dtypes.

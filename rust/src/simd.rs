@@ -4,6 +4,10 @@
 //! AVX2 and for the baseline of the target. The order of every operation is in the source, and nothing is fused unless
 //! the source says `mul_add` (`a * b + c` is two roundings everywhere), so the three give the same bits.
 
+use std::env;
+
+use crate::error::{Error, Result};
+
 /// The instruction sets that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -49,14 +53,30 @@ impl Level {
     }
 }
 
+/// The environment variable that names a level below what the machine runs.
+const VARIABLE: &str = "CLUSTERWHY_SIMD";
+
 /// The level that kernels use: the highest that the machine runs, or a lower one named by the environment
 /// variable `CLUSTERWHY_SIMD` (`baseline`, `avx2`, `avx512`; read at each call, so that tests can compare).
+/// A name that is none is [`check`]'s to refuse.
 pub fn level() -> Level {
     let supported = Level::supported();
-    match std::env::var("CLUSTERWHY_SIMD") {
-        Ok(name) => Level::ALL.into_iter().find(|l| l.name() == name).map_or(supported, |l| l.min(supported)),
-        Err(_) => supported,
-    }
+    named().ok().flatten().map_or(supported, |level| level.min(supported))
+}
+
+/// Refuses an environment variable `CLUSTERWHY_SIMD` that names no level: who sets it means to be heeded.
+pub fn check() -> Result<()> {
+    named().map(|_| ())
+}
+
+/// The level that the environment names; none where the variable is not set, or empty.
+fn named() -> Result<Option<Level>> {
+    let Some(value) = env::var_os(VARIABLE).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let found = Level::ALL.into_iter().find(|level| value == level.name());
+    found.map(Some).ok_or_else(|| {
+        let names = "baseline, avx2 or avx512 (the machine's highest is used where it is lower), or unset";
+        Error::value("the environment variable CLUSTERWHY_SIMD", format!("{value:?}"), names)
+    })
 }
 
 /// A value that begins with a cache line: a vector load that straddles two lines costs two loads.

@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
 
 from clusterwhy._importances import import_extra
+from clusterwhy._tables import check_size_of_values
 from clusterwhy._validation import MAX_DENSE_BYTES
 from clusterwhy.cli._errors import UsageError, say
 from clusterwhy.cli._readers import READERS
@@ -55,6 +56,8 @@ def read_data(options: Namespace) -> Table:
     if issparse(data.X):
         make_dense(data, options)
     if options.standardize:
+        columns = getattr(data.X, "columns", None)
+        check_size_of_values(data.X if columns is None else data.X.to_numpy(), columns)
         scaler = StandardScaler(with_mean=not issparse(data.X))
         if hasattr(data.X, "columns"):
             scaler.set_output(transform="pandas")

@@ -16,7 +16,9 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.tree import DecisionTreeClassifier
 
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, comparators
-from clusterwhy._validation import encode_reference
+from clusterwhy._recognise import NotNativeError, recognise_classifier, recognise_clusterer
+from clusterwhy._scores import POINTWISE
+from clusterwhy._validation import check_patch_size, encode_reference
 from clusterwhy.cli._errors import UsageError
 from clusterwhy.cli._table import Table
 
@@ -59,6 +61,8 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
 # Options that are parameters of some methods and not of others.
 OPTIONS = ("classifier", "n_patches", "max_samples", "max_features", "n_repeats", "loss", "engine")
 
+# Those of them that are sizes of parts of the data: of its observations, and of its features.
+SIZES = ("max_samples", "max_features")
 
 # Methods with scores for the whole clustering alone.
 GLOBAL_ONLY = ("impacc", "stability")
@@ -75,6 +79,11 @@ def check_options(methods: list[str], options: Namespace) -> None:
         if getattr(options, name) is not None and not any(name in parameters(method) for method in methods):
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} is not for the method {' or '.join(methods)}: leave it out")
+    if options.loss not in (None, *POINTWISE) and getattr(options, "by_cluster", False):
+        raise UsageError(
+            f"--by-cluster is not for --loss {options.loss}, which is one figure for the whole clustering: take "
+            f"one of {', '.join(POINTWISE)}, or leave --by-cluster out"
+        )
 
 
 def parameters(method: str) -> Iterable[str]:
@@ -91,8 +100,37 @@ def make_model(method: str, options: Namespace, data: Table, verbose: int) -> An
     if method == "rampart":
         settings["n_features_to_select"] = options.top
     known = parameters(method)
+    check_sizes(known, options, data)
     settings = {name: value for name, value in settings.items() if value is not None and name in known}
-    return METHODS[method](make_clusterer(options, data), **settings)
+    clusterer = make_clusterer(options, data)
+    if settings.get("engine") == "native":
+        check_native(clusterer, settings.get("classifier"), data.X.shape[1])
+    return METHODS[method](clusterer, **settings)
+
+
+def check_native(clusterer: Any, classifier: Any, n_columns: int) -> None:
+    """Refuse what Rust does not run where Rust is insisted on; the methods' own classifiers it does."""
+    try:
+        recognise_clusterer(clusterer)
+        if classifier is not None:
+            recognise_classifier(classifier, n_columns)
+    except NotNativeError as reason:
+        raise UsageError(f"--engine native: {reason}; take another, or --engine auto") from None
+
+
+def check_sizes(known: Iterable[str], options: Namespace, data: Table) -> None:
+    """Refuse sizes of parts of the data that are not parts of these data."""
+    for name, total, unit in zip(SIZES, data.X.shape, ("observations", "features"), strict=True):
+        value = getattr(options, name)
+        if value is None or name not in known:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        try:
+            count = check_patch_size(value, total, flag, unit)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        if count == total and "n_patches" in known:
+            raise UsageError(f"{flag} {value} is all {total} {unit}: minipatches must leave some out, pass less")
 
 
 def make_clusterer(options: Namespace, data: Table) -> Any:

@@ -23,7 +23,7 @@ from clusterwhy._validation import (
     check_positive,
     n_threads,
     seed_from_random_state,
-    warn_one_cluster,
+    warn_nothing_to_explain,
 )
 from clusterwhy._warnings import warn_user
 
@@ -320,9 +320,8 @@ class InterpretableDeepClustering(
         self.feature_importances_ = gates.mean(axis=0, dtype=np.float64)
         self.ranking_ = rank_features(self.feature_importances_)
         self._networks_ = networks if self.warm_start else networks.without_moments()
-        warn_one_cluster(self.classes_)
         empty = np.setdiff1d(self.classes_, self.labels_)
-        if len(empty):
+        if not warn_nothing_to_explain(X, self.classes_) and len(empty):
             warn_user(
                 f"{len(empty)} of {len(self.classes_)} clusters are empty ({', '.join(map(str, empty))}): ask for "
                 "fewer clusters, or train for longer (cluster_epochs, n_init)",

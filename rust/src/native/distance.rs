@@ -20,6 +20,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::{Matrix, Values};
+use crate::error::{Error, Result};
 use crate::lanes::{Real, Vector};
 use crate::simd::Level;
 
@@ -61,6 +62,16 @@ fn centre_of<S: Real>(values: &[S], columns: usize, centre: &mut Vec<f64>) -> bo
 fn is_integer(value: f64) -> bool {
     const SHIFT: f64 = 6_755_399_441_055_744.0;
     value.abs() < 2_251_799_813_685_248.0 && (value + SHIFT) - SHIFT == value
+}
+
+/// Refuses rows so far apart, given by their squared norms, that squared distances might not be finite: four times the
+/// largest norm bounds them all.
+pub fn check_reach<T: Real>(norms: &[T]) -> Result<()> {
+    if norms.iter().all(|&norm| (norm * T::from_f64(4.0)).to_f64().is_finite()) {
+        return Ok(());
+    }
+    let expected = "a finite number: divide the features by a constant, or standardize them";
+    Err(Error::value("the largest squared distance", "not finite", expected))
 }
 
 /// Rows packed `W` side by side: panel `p` holds rows `p * W ..`, feature by feature; missing rows are zero.

@@ -229,10 +229,7 @@ impl<T: Real, const W: usize> Work<T, W> {
         let (rows, columns) = (&self.rows, self.columns);
         self.panels.gather(patch.rows, columns, |i| row(rows, columns, i));
         self.panels.squared_norms(&mut self.norms);
-        if self.norms.iter().any(|norm| !(*norm * T::from_f64(4.0)).to_f64().is_finite()) {
-            return Err(Error::value("the largest squared distance", "not finite", "finite"));
-        }
-        Ok(())
+        distance::check_reach(&self.norms)
     }
 
     /// The centres of the best run, in the data's own coordinates.

@@ -218,10 +218,7 @@ impl Work {
         self.panels.pack(patch, &self.centre);
         self.panels.squared_norms(&mut self.norms);
         let norm = self.norms.iter().copied().fold(0.0, f64::max);
-        // Four times the largest squared norm bounds every squared distance.
-        if self.norms.iter().any(|norm| !(norm * 4.0).is_finite()) {
-            return Err(Error::value("the largest squared distance", "not finite", "finite"));
-        }
+        distance::check_reach(&self.norms)?;
         let spoilt = distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.distances);
         let exact = integers && norm < 1_125_899_906_842_624.0;
         if exact || !spoilt {
@@ -669,7 +666,8 @@ mod tests {
         for bad in [f64::NAN, f64::INFINITY, 1e200] {
             assert_eq!(
                 message(1, &[1.0, bad, 3.0]),
-                "the largest squared distance is not finite, expected finite"
+                "the largest squared distance is not finite, expected a finite number: divide the features by a \
+                 constant, or standardize them"
             );
         }
     }

@@ -153,8 +153,18 @@ fn by_columns(data: Matrix<'_>) -> Result<Vec<f32>> {
             }
         }
     }
-    match out.iter().find(|v| !v.is_finite()) {
-        Some(value) => Err(Error::value("an entry of the data", value, "a finite single-precision number")),
+    match out.iter().position(|value| !value.is_finite()) {
+        Some(at) => {
+            let (row, column) = (at % rows, at / rows);
+            let value = match values {
+                Values::F32(x) => f64::from(x[row * columns + column]),
+                Values::F64(x) => x[row * columns + column],
+            };
+            let got = format!("{value:.3e} (observation {row}, feature {column})");
+            let expected = "at most 3.4e38 in size, since trees compare features in single precision: divide the \
+                            feature by a constant, or standardize it";
+            Err(Error::value("an entry of the data", got, expected))
+        }
         None => Ok(out),
     }
 }

@@ -187,9 +187,7 @@ impl Work {
         distance::centre(patch, &mut self.centre);
         self.panels.pack(patch, &self.centre);
         self.panels.squared_norms(&mut self.norms);
-        if self.norms.iter().any(|norm| !(norm * 4.0).is_finite()) {
-            return Err(Error::value("the largest squared distance", "not finite", "finite"));
-        }
+        distance::check_reach(&self.norms)?;
         if distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.square) {
             distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.square);
         }
