@@ -23,8 +23,7 @@ def make_method(name: str, clusterer: Any, n_clusters: int, seed: int, n_patches
     name : str
         One of `LOCO` or `OTHERS`.
     clusterer : estimator
-        What fits the setting best; methods with a clusterer of their own do not use it, and of k-means the methods that
-        cluster once have the best of ten starts.
+        What fits the setting best; methods with a clusterer of their own do not use it.
     n_clusters, seed : int
     n_patches : int
         Of LOCO-MP; RAMPART has a fifth of them in each round.
@@ -44,8 +43,7 @@ def make_method(name: str, clusterer: Any, n_clusters: int, seed: int, n_patches
     if name == "FCM-SHAP":
         return comparators.FuzzyCMeansSHAP(k_means, method="permutation", n_permutations=20, random_state=seed)
     if name == "PFI":
-        whole = k_means if isinstance(clusterer, KMeans) else clusterer
-        return comparators.PermutationImportance(whole, random_state=seed)
+        return comparators.PermutationImportance(clusterer, random_state=seed)
     if name == "IMPACC":
         # Its authors' share of the features, however few these are.
         return comparators.IMPACC(n_clusters=n_clusters, max_features=0.1, random_state=seed)

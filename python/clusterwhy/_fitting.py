@@ -154,8 +154,7 @@ def predict(fitted: Any, classes: NDArray[np.int64], X: Any, n_classes: int, wha
     if wrong.any():
         raise ValueError(
             f"the classifier {name} ({what}) gave {raw[wrong.argmax()].tolist()} for an observation, expected "
-            "probabilities, from 0 to 1 with the sum 1 (or all 0 where it abstains): normalise them, or let it have "
-            "predict alone"
+            "probabilities, from 0 to 1: normalise them, or let it have predict alone"
         )
     dtype = np.float32 if raw.dtype == np.float32 else np.float64
     proba = np.zeros((n, n_classes), dtype=dtype)

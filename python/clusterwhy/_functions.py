@@ -20,7 +20,7 @@ from clusterwhy._validation import (
     label_array,
     n_threads,
 )
-from clusterwhy._votes import MAX_CLASSES, Ensemble, not_probabilities
+from clusterwhy._votes import MAX_CLASSES, Ensemble, not_normalised, not_probabilities
 from clusterwhy._warnings import warn_user
 
 
@@ -165,7 +165,7 @@ def loco_scores(
         What each minipatch predicts for each observation: labels (hard votes) or probabilities (soft votes;
         float32 is summed in float32 within tiles of 64 minipatches, float64 all in float64). Column ``k``
         of the probabilities is label ``k`` where all labels are in ``0..K-1``, else the k-th label value. They
-        sum to 1; where they are all 0, the minipatch abstains.
+        should sum to 1 (a warning says where they do not); where they are all 0, the minipatch abstains.
         Entries for observations inside a minipatch are not used.
     patches : Minipatches, or tuple (rows, columns)
         From :func:`minipatches`; or the observations and the features of each minipatch, each as an array of
@@ -193,7 +193,7 @@ def loco_scores(
     ------
     ValueError
         For sizes that do not fit, predictions of noise (negative) or of another kind than the labels, or
-        probabilities that are not from 0 to 1 or do not sum to 1; for masked arrays.
+        probabilities that are not from 0 to 1; for masked arrays.
 
     Notes
     -----
@@ -327,8 +327,15 @@ def _encode_probabilities(
     if wrong.any():
         b, i = np.argwhere(wrong)[0]
         raise ValueError(
-            "probabilities must be from 0 to 1 and sum to 1 (or be all 0, which votes for no label); minipatch "
-            f"{b} predicts {proba[b, i].tolist()} for observation {i}: divide them by their sum, or pass hard votes"
+            f"probabilities must be from 0 to 1; minipatch {b} predicts {proba[b, i].tolist()} for observation {i}: "
+            "divide them by their sum, or pass hard votes"
+        )
+    odd = voters & not_normalised(proba)
+    if odd.any():
+        b, i = np.argwhere(odd)[0]
+        warn_user(
+            f"probabilities of {odd.sum()} votes do not sum to 1 (minipatch {b} predicts {proba[b, i].tolist()} for "
+            f"observation {i}): they are averaged as they are; divide them by their sum if they are to count alike"
         )
     return proba, classes
 

@@ -104,11 +104,16 @@ class LeaveOneOut:
 
 
 def not_probabilities(proba: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which rows (over the last axis) are no probabilities: from 0 to 1 with the sum 1, or all 0 to abstain."""
+    """Say which rows (over the last axis) have values that are no probabilities, from 0 to 1."""
     # NaN compares false.
-    inside = ((proba >= -PROBABILITY_TOLERANCE) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=-1)
+    found: NDArray[np.bool_] = ~((proba >= -PROBABILITY_TOLERANCE) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=-1)
+    return found
+
+
+def not_normalised(proba: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which rows (over the last axis) neither sum to 1 nor are all 0, which abstains."""
     total = proba.sum(axis=-1, dtype=np.float64)
-    found: NDArray[np.bool_] = ~(inside & ((abs(total - 1) <= SUM_TOLERANCE) | ~proba.any(axis=-1)))
+    found: NDArray[np.bool_] = (abs(total - 1) > SUM_TOLERANCE) & proba.any(axis=-1)
     return found
 
 
