@@ -18,6 +18,8 @@ from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from spies import SpyClassifier, SpyClusterer, notes
 
@@ -511,3 +513,24 @@ def test_memory_is_what_the_docstring_says(n, m, k, b, soft):
     # The table that is never made would not fit below that.
     if soft:
         assert votes + scores + masks + labels + block + 24 * 2**20 < 8 * n * m * k
+
+
+class InPlace(KMeans):
+    """Centres the caller's own data, as a clusterer that nobody has seen may."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        X -= X.mean(axis=0)
+        return super().fit(X)
+
+
+@pytest.mark.parametrize("make", [InPlace, lambda k, **kwargs: make_pipeline(StandardScaler(copy=False), KMeans(k, **kwargs))])
+@pytest.mark.parametrize("model", [*MODELS.values(), cw.comparators.PermutationImportance(random_state=0)], ids=repr)
+def test_estimators_that_work_in_place_leave_the_data_alone(make, model):
+    given, other = X + 100.0, X + 100.0
+    other.flags.writeable = False
+    found = clone(model).set_params(clusterer=make(3, n_init=1, random_state=0)).fit(given)
+    np.testing.assert_array_equal(given, other)
+    whole = make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=0))
+    if make is not InPlace:
+        expected = clone(model).set_params(clusterer=whole).fit(other)
+        np.testing.assert_array_equal(found.feature_importances_, expected.feature_importances_)

@@ -170,3 +170,11 @@ def test_any_labels_of_noise_are_said_to_have_nothing_to_do_with_it(kind, n_clus
         model.set_params(reference="full").fit(X)
     with pytest.warns(UserWarning, match="labels of left-out .*Check that the labels"):
         model.set_params(reference=rng.permutation(labels)).fit(X)
+
+
+def test_few_observations_are_no_reason_to_doubt_labels_that_are_predicted_well():
+    from clusterwhy._chance import predicted_share
+
+    labels = np.array([0, 0, 0, 0, 1])
+    assert predicted_share(np.eye(2)[labels], labels)[2]
+    assert not predicted_share(np.eye(2)[[0, 1, 0, 1, 1]], labels)[2]

@@ -9,6 +9,8 @@ from clusterwhy._warnings import warn_user
 
 # Below this agreement of predictions and labels, beyond chance, a fit warns that there is little to explain.
 MIN_KAPPA = 0.1
+# Above this nothing is amiss, however few observations there are to tell by.
+GOOD_KAPPA = 0.5
 
 
 def warn_chance(
@@ -52,4 +54,4 @@ def predicted_share(proba: NDArray[np.float64], labels: NDArray[np.int32]) -> tu
     chance = float(np.dot(*of_each))
     # Cohen's kappa, with the error of a share of so many observations.
     margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / len(actual))
-    return right, chance, bool(right - chance >= margin)
+    return right, chance, bool(right - chance >= min(margin, GOOD_KAPPA * (1 - chance)))

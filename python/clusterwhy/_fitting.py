@@ -102,6 +102,21 @@ def cluster(clusterer: Any, X: Any, what: str, advice: str = PART_ADVICE) -> NDA
     return check_cluster_labels(labels, X.shape[0], f"the labels of the clusterer {name_of(clusterer)} ({what})")
 
 
+def out_of_reach(estimator: Any, X: Any) -> Any:
+    """Return the data as an estimator may have them: a copy where it might write to what it is given.
+
+    scikit-learn's estimators write to their input where ``copy`` or ``copy_x`` is False, and only there; of others
+    nobody knows. Data that are read-only are out of reach anyhow.
+    """
+    if not issparse(X) and not X.flags.writeable:
+        return X
+    params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    in_place = any(value is False and name.rpartition("__")[2] in ("copy", "copy_x") for name, value in params.items())
+    parts = [estimator, *(value for value in params.values() if hasattr(value, "fit"))]
+    known = all(type(part).__module__.startswith(("sklearn.", "clusterwhy.")) for part in parts)
+    return X if known and not in_place else X.copy()
+
+
 def labels_of(fitted: Any, X: Any) -> Any:
     """Return the labels of a clusterer without fit_predict."""
     if hasattr(fitted, "labels_"):

@@ -20,7 +20,7 @@ from clusterwhy._validation import (
     label_array,
     n_threads,
 )
-from clusterwhy._votes import MAX_CLASSES, Ensemble, not_normalised, not_probabilities
+from clusterwhy._votes import MAX_CLASSES, SUM_TOLERANCE, Ensemble, not_probabilities, sums_of_votes
 from clusterwhy._warnings import warn_user
 
 
@@ -219,10 +219,7 @@ def loco_scores(
     if n_features is not None:
         n_features = check_count(n_features, "n_features")
     voters, holds, m, fraction = _masks(patches, n_samples, n_features)
-    votes, classes = _encode_votes(predictions, voters, named)
-    if votes.ndim == 3:
-        # Probabilities that are all 0 are an abstention, as a classifier's are.
-        voters = voters & votes.any(axis=2)
+    votes, voters, classes = _encode_votes(predictions, voters, named)
     codes = encode_as(named, classes)
     ensemble = Ensemble(votes, pack_bits(voters), holds, m, len(classes), fraction)
     out = score_ensemble(
@@ -259,8 +256,8 @@ def shorten(indices: NDArray[np.int64]) -> str:
 
 def _encode_votes(
     predictions: Any, voters: NDArray[np.bool_], labels: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return votes as the core takes them, and the label values behind their codes or columns."""
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]:
+    """Return votes as the core takes them, who casts them, and the label values behind their codes or columns."""
     try:
         array = np.asarray(predictions)
     except ValueError as error:
@@ -289,7 +286,7 @@ def _encode_votes(
         )
     codes = np.zeros(voters.shape, dtype=np.uint16)
     codes[voters] = np.searchsorted(classes, cast)
-    return codes, classes
+    return codes, voters, classes
 
 
 def _refuse_masked_votes(predictions: Any, voters: NDArray[np.bool_]) -> None:
@@ -309,7 +306,7 @@ def _refuse_masked_votes(predictions: Any, voters: NDArray[np.bool_]) -> None:
 
 def _encode_probabilities(
     array: NDArray[Any], voters: NDArray[np.bool_], labels: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"probabilities must be numbers, got dtype {array.dtype}")
     n_classes = array.shape[2]
@@ -330,14 +327,17 @@ def _encode_probabilities(
             f"probabilities must be from 0 to 1; minipatch {b} predicts {proba[b, i].tolist()} for observation {i}: "
             "divide them by their sum, or pass hard votes"
         )
-    odd = voters & not_normalised(proba)
+    totals = sums_of_votes(proba)
+    # Probabilities that are all 0 are an abstention, as a classifier's are.
+    voters = voters & (totals != 0)
+    odd = voters & (abs(totals - 1) > SUM_TOLERANCE)
     if odd.any():
         b, i = np.argwhere(odd)[0]
         warn_user(
             f"probabilities of {odd.sum()} votes do not sum to 1 (minipatch {b} predicts {proba[b, i].tolist()} for "
             f"observation {i}): they are averaged as they are; divide them by their sum if they are to count alike"
         )
-    return proba, classes
+    return proba, voters, classes
 
 
 def _masks(

@@ -156,7 +156,11 @@ class GrowingEnsemble:
         aligned, counts = align_and_count(parts, patches, start, codes, len(classes), self._threads)
         self._counts = counts if self._counts is None or start == 0 else self._counts + counts
         if not self._counts.any():
-            raise ValueError("every minipatch was all noise (-1): there is nothing to train a classifier on")
+            raise ValueError(
+                "every minipatch was all noise (-1): there is nothing to train a classifier on; a clusterer that goes by "
+                "distances (eps) or densities needs other parameters in minipatches, or larger ones (max_samples, "
+                "max_features)"
+            )
         votes = self._vote_store(patches, len(classes), start)
         # Classifiers learn the reference's labels: those of another reference are not the same votes.
         stage = "votes" if self._given is not None else f"votes-of-{n_patches}"

@@ -11,7 +11,7 @@ from scipy.sparse import issparse
 from sklearn.cluster import AgglomerativeClustering
 
 from clusterwhy import _core
-from clusterwhy._fitting import REFERENCE_STREAM, cluster, fresh
+from clusterwhy._fitting import REFERENCE_STREAM, cluster, fresh, out_of_reach
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import encode_reference
 
@@ -52,7 +52,7 @@ def fit_all_data(
     # A clusterer may take dense data only, which minipatches are; nothing else is amiss with all of them.
     advice = "parts of sparse data are dense: use reference='overlap' or pass labels" if issparse(X) else ""
     with single_threaded_libraries():
-        labels = cluster(copy, X, "all the data, for the reference", advice)
+        labels = cluster(copy, out_of_reach(copy, X), "all the data, for the reference", advice)
     return copy, *encode_reference(labels, len(labels))
 
 

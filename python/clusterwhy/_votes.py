@@ -105,16 +105,18 @@ class LeaveOneOut:
 
 def not_probabilities(proba: NDArray[Any]) -> NDArray[np.bool_]:
     """Say which rows (over the last axis) have values that are no probabilities, from 0 to 1."""
-    # NaN compares false.
-    found: NDArray[np.bool_] = ~((proba >= -PROBABILITY_TOLERANCE) & (proba <= 1 + PROBABILITY_TOLERANCE)).all(axis=-1)
+    low, high = -PROBABILITY_TOLERANCE, 1 + PROBABILITY_TOLERANCE
+    # Two passes without a mask of the data's size say that all is well. NaN compares false.
+    if proba.size and proba.min() >= low and proba.max() <= high:
+        return np.zeros(proba.shape[:-1], dtype=bool)
+    found: NDArray[np.bool_] = ~((proba >= low) & (proba <= high)).all(axis=-1)
     return found
 
 
-def not_normalised(proba: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which rows (over the last axis) neither sum to 1 nor are all 0, which abstains."""
-    total = proba.sum(axis=-1, dtype=np.float64)
-    found: NDArray[np.bool_] = (abs(total - 1) > SUM_TOLERANCE) & proba.any(axis=-1)
-    return found
+def sums_of_votes(proba: NDArray[Any]) -> NDArray[Any]:
+    """Sum each row of probabilities (over the last axis): 1, or 0 where the voter abstains."""
+    # As a product, which takes a tenth of the time of numpy's sums of a few numbers each.
+    return np.asarray(proba @ np.ones(proba.shape[-1], dtype=proba.dtype))
 
 
 class VoteStore:

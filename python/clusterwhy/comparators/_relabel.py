@@ -14,7 +14,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import NearestCentroid
 
 from clusterwhy import _core, native
-from clusterwhy._fitting import failure
+from clusterwhy._fitting import failure, out_of_reach
 from clusterwhy._validation import check_cluster_labels
 from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans, squared_distances
 from clusterwhy.datasets import GammaMixture
@@ -134,6 +134,7 @@ class Predictor(Relabeller):
 
     def predict(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Label copies of the data."""
+        rows = out_of_reach(self.fitted, rows)
         try:
             if hasattr(self.fitted, "predict"):
                 labels = self.fitted.predict(rows)

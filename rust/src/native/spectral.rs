@@ -15,15 +15,16 @@
 //!
 //! # Eigenvectors
 //!
-//! The null space of `L` is known: one vector `sqrt(d)` on each connected component. A Lanczos recurrence on `N`, kept
+//! The null space of `L` is known: one vector `sqrt(d)` on each connected component; where these are more than are wanted,
+//! those of the largest are taken, so that small pieces do not pass for clusters (any others would do as well for the
+//! objective; scikit-learn's depend on rounding). A Lanczos recurrence on `N`, kept
 //! orthogonal to these and to itself, finds the others (Paige 1972; Parlett 1980, *The symmetric eigenvalue problem*), so
 //! that any number of components works. A single recurrence sees one vector of an eigenspace; a second is found only
 //! because rounding or a breakdown brings it in. Repeated eigenvalues above zero take a symmetry of the graph.
 //!
-//! Cost O(n^2 m) for distances, O(s (e + s n)) for `s` steps on a graph of `e` edges. On 294 x 199 with ten clusters
-//! a patch takes 3.2 to 3.7 ms on one core of an AMD EPYC with AVX-512, of which k-means takes 0.6; scikit-learn takes
-//! 31. Lanczos is our own because the dense decomposition of `faer`, which computes all eigenvectors where ten are
-//! asked for, takes 7 to 12 ms alone, and because its bits depend on the machine.
+//! Cost O(n^2 m) for distances, O(s (e + s n)) for `s` steps on a graph of `e` edges, of which 100 to 150 are usual for
+//! 700 nodes and seven vectors. Lanczos is our own because the dense decomposition of `faer` computes all eigenvectors
+//! where ten are asked for, which takes longer than all the rest, and because its bits depend on the machine.
 
 // The same index walks several arrays of a matrix.
 #![allow(clippy::needless_range_loop)]
@@ -169,6 +170,8 @@ struct Work {
     chosen: Vec<u64>,
     /// Square roots of the degrees, 1 for a node without edges.
     roots: Vec<f64>,
+    /// Sums of the degrees of the connected components that have edges.
+    volumes: Vec<f64>,
     /// Orthonormal vectors: those of the null space, then those of the recurrence.
     basis: Vec<f64>,
     vector: Vec<f64>,
@@ -298,6 +301,7 @@ impl Work {
 
     /// Appends to the basis the null vector of each component of more than one node; returns how many there are.
     fn null_space(&mut self) -> usize {
+        self.volumes.clear();
         let mut component = vec![u32::MAX; self.n];
         let mut stack = Vec::new();
         let mut count = 0;
@@ -324,6 +328,7 @@ impl Work {
             if members > 1 {
                 let norm = square.sqrt();
                 self.basis[at..].iter_mut().for_each(|value| *value /= norm);
+                self.volumes.push(square);
                 count += 1;
             } else {
                 // A node without edges has eigenvalue 1, like the rest of the space.
@@ -391,21 +396,12 @@ impl Work {
         let null = self.null_space();
         let stride = self.stride;
         if null >= wanted {
-            // Any vectors of the null space are as good as any others: random ones, as an iterative solver gives.
-            for _ in 0..wanted {
-                self.vector.clear();
-                self.vector.resize(stride, 0.0);
-                for q in 0..null {
-                    let weight = normal(rng);
-                    let vector = &self.basis[q * stride..][..stride];
-                    self.vector.iter_mut().zip(vector).for_each(|(sum, value)| *sum += weight * value);
-                }
-                let mut coefficients = vec![0.0; self.found.len() / stride];
-                for _ in 0..2 {
-                    project(level, &self.found, &mut self.vector, &mut coefficients);
-                }
-                let norm = length(&self.vector);
-                self.found.extend(self.vector.iter().map(|value| value / norm));
+            // Which of them are taken says which pieces are told apart: the largest, and not what chance would mix, which
+            // would differ from one start to the next. The rest lies in the origin.
+            let mut largest: Vec<usize> = (0..null).collect();
+            largest.sort_by(|&a, &b| self.volumes[b].total_cmp(&self.volumes[a]));
+            for &piece in &largest[..wanted] {
+                self.found.extend_from_slice(&self.basis[piece * stride..][..stride]);
             }
             return;
         }
@@ -505,12 +501,6 @@ impl Work {
 
 fn length(vector: &[f64]) -> f64 {
     dot(vector, vector).sqrt()
-}
-
-/// A standard normal deviate (Box and Muller).
-fn normal(rng: &mut Stream) -> f64 {
-    let radius = (-2.0 * ln(1.0 - rng.unit())).sqrt();
-    radius * libm::cos(std::f64::consts::TAU * rng.unit())
 }
 
 /// Inner product in four vectors of partial sums; lengths are whole lanes.
@@ -805,6 +795,19 @@ mod tests {
                 assert!((0..48).all(|i| labels[i] == labels[i % 4]));
             }
         }
+        // More pieces than clusters: the largest are told apart, whatever the stream.
+        let values: Vec<f64> = (0..40)
+            .map(|i| f64::from(i) + 1e4 * f64::from([0, 18, 34].iter().filter(|&&at| i >= at).count() as u32))
+            .collect();
+        for seed in 0..5 {
+            let params =
+                Spectral { affinity: Affinity::NearestNeighbors { n_neighbors: 5 }, ..Spectral::new(2) };
+            let mut labels = vec![-1; 40];
+            params.session().cluster(double(&values, 1), &mut stream(seed), &mut labels).unwrap();
+            let apart = |i: usize| labels[i] != labels[0];
+            assert!((0..40).all(|i| apart(i) == (18..34).contains(&i)), "{labels:?}");
+        }
+        let values: Vec<f64> = (0..48).map(|i| f64::from(i % 4) * 1e4 + f64::from(i)).collect();
         // No edges at all: only the observation itself as neighbour, or weights that underflow.
         for affinity in [Affinity::NearestNeighbors { n_neighbors: 1 }, Affinity::Rbf { gamma: 1e9 }] {
             run(Spectral { affinity, ..Spectral::new(3) }, &values).unwrap();
