@@ -523,7 +523,9 @@ class InPlace(KMeans):
         return super().fit(X)
 
 
-@pytest.mark.parametrize("make", [InPlace, lambda k, **kwargs: make_pipeline(StandardScaler(copy=False), KMeans(k, **kwargs))])
+@pytest.mark.parametrize(
+    "make", [InPlace, lambda k, **kwargs: make_pipeline(StandardScaler(copy=False), KMeans(k, **kwargs))]
+)
 @pytest.mark.parametrize("model", [*MODELS.values(), cw.comparators.PermutationImportance(random_state=0)], ids=repr)
 def test_estimators_that_work_in_place_leave_the_data_alone(make, model):
     given, other = X + 100.0, X + 100.0

@@ -111,7 +111,9 @@ def out_of_reach(estimator: Any, X: Any) -> Any:
     if not issparse(X) and not X.flags.writeable:
         return X
     params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
-    in_place = any(value is False and name.rpartition("__")[2] in ("copy", "copy_x") for name, value in params.items())
+    in_place = any(
+        value is False and name.rpartition("__")[2] in ("copy", "copy_x") for name, value in params.items()
+    )
     parts = [estimator, *(value for value in params.values() if hasattr(value, "fit"))]
     known = all(type(part).__module__.startswith(("sklearn.", "clusterwhy.")) for part in parts)
     return X if known and not in_place else X.copy()

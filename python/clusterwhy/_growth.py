@@ -157,9 +157,9 @@ class GrowingEnsemble:
         self._counts = counts if self._counts is None or start == 0 else self._counts + counts
         if not self._counts.any():
             raise ValueError(
-                "every minipatch was all noise (-1): there is nothing to train a classifier on; a clusterer that goes by "
-                "distances (eps) or densities needs other parameters in minipatches, or larger ones (max_samples, "
-                "max_features)"
+                "every minipatch was all noise (-1): there is nothing to train a classifier on; a clusterer that "
+                "goes by distances (eps) or densities needs other parameters in minipatches, or larger minipatches "
+                "(max_samples, max_features)"
             )
         votes = self._vote_store(patches, len(classes), start)
         # Classifiers learn the reference's labels: those of another reference are not the same votes.

@@ -65,7 +65,7 @@ def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) 
 
 def largest_size(X: Any) -> float:
     """Return the largest absolute value among numbers, missing ones aside; NaN where there is none."""
-    values = X.data if issparse(X) else X
+    values = cast(Any, X).data if issparse(X) else X
     if values.size == 0:
         return float("nan")
     return float(max(np.fmax.reduce(values, axis=None), -np.fmin.reduce(values, axis=None)))

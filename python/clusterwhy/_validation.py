@@ -191,7 +191,8 @@ def _plain(array: NDArray[Any], what: str) -> NDArray[Any]:
     if missing:
         raise ValueError(
             f"{what} must not contain missing values, got {array[missing[0]]!r} for observation {missing[0]}; "
-            "leave such observations out, or number the labels, with -1 for noise (as pandas.Categorical(labels).codes does)"
+            "leave such observations out, or number the labels, with -1 for noise (as in "
+            "pandas.Categorical(labels).codes)"
         )
     kinds = {type(value) for value in array}
     if all(issubclass(kind, str) for kind in kinds):
@@ -227,8 +228,8 @@ def encode_reference(
     classes, codes = np.unique(array[~noise], return_inverse=True)
     if len(classes) == 0:
         raise ValueError(
-            f"the {what} must name at least one cluster to explain, got noise (-1) alone; a clusterer that finds none may "
-            "need other parameters (eps, min_samples, min_cluster_size)"
+            f"the {what} must name at least one cluster to explain, got noise (-1) alone; a clusterer that finds "
+            "none may need other parameters (eps, min_samples, min_cluster_size)"
         )
     out = np.full(len(array), NOISE, dtype=np.int32)
     out[~noise] = codes

@@ -109,8 +109,7 @@ def not_probabilities(proba: NDArray[Any]) -> NDArray[np.bool_]:
     # Two passes without a mask of the data's size say that all is well. NaN compares false.
     if proba.size and proba.min() >= low and proba.max() <= high:
         return np.zeros(proba.shape[:-1], dtype=bool)
-    found: NDArray[np.bool_] = ~((proba >= low) & (proba <= high)).all(axis=-1)
-    return found
+    return np.logical_not(((proba >= low) & (proba <= high)).all(axis=-1))
 
 
 def sums_of_votes(proba: NDArray[Any]) -> NDArray[Any]:

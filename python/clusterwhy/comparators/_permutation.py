@@ -75,9 +75,10 @@ class PermutationImportance(ComparatorMixin):
     change of its value at which an observation leaves its cluster is known, up to rounding. Where scores of clusters
     are sums over features (:class:`clusterwhy.datasets.GammaMixture`, :class:`sklearn.mixture.GaussianMixture` with
     diagonal or spherical covariances, :class:`sklearn.naive_bayes.GaussianNB`) one term is replaced, which costs
-    O(N K n_repeats). In trees of this package, alone or in a forest, an observation goes down again only from the node
-    of its path that splits on the feature: with T trees and paths of d nodes that is O(N T d^2 n_repeats) for all the
-    features together, beside one walk of the paths for each 32 features, and O(T K) where another leaf is reached.
+    O(N K n_repeats). In trees of this package, alone or in a forest, an observation goes down again only from the
+    node of its path that splits on the feature: with T trees and paths of d nodes that is O(N T d^2 n_repeats) for
+    all the features together, beside one walk of the paths for each 32 features, and O(T K) where another leaf is
+    reached.
     Everything else predicts ``n_repeats * M`` copies of the data, some 64 MB at a time.
 
     Where clusters are told apart by many features at once, to permute one changes few labels or none: scores of

@@ -59,8 +59,8 @@ class _Clusterer(ClusterMixin, BaseEstimator):
         found_clusters, wanted = len(np.unique(self.labels_)), self.n_clusters
         if found_clusters < wanted:
             warn_user(
-                f"{found_clusters} clusters were found where n_clusters={wanted} were asked for: too many observations "
-                "are the same",
+                f"{found_clusters} clusters were found where n_clusters={wanted} were asked for: too many "
+                "observations are the same",
                 ConvergenceWarning,
             )
 
@@ -306,8 +306,8 @@ class Spectral(_Clusterer):
 
     See Also
     --------
-    sklearn.cluster.SpectralClustering : Equal in distribution, but where the graph is in more pieces than clusters: here
-        the largest pieces are told apart, there which is a matter of rounding.
+    sklearn.cluster.SpectralClustering : Equal in distribution, but where the graph is in more pieces than clusters:
+        here the largest pieces are told apart, there rounding decides which.
 
     Notes
     -----
