@@ -984,7 +984,7 @@ FUNCTIONS = {
     "score labels noise": (
         lambda: cw.loco_scores(HARD, PATCHES, LABELS - 9),
         ValueError,
-        "all of the labels is noise",
+        "the labels must name at least one cluster",
     ),
     "score patches": (
         lambda: cw.loco_scores(HARD, None, LABELS),
