@@ -243,10 +243,3 @@ def test_missing_values_and_dates_are_refused_with_advice_that_fits(estimator):
     assert "HistGradientBoosting" not in str(error.value)
     with pytest.raises(TypeError, match=r"got dates or times; .* \(column 'when'\)$"):
         clone(estimator).fit(frame.assign(when=pd.date_range("2020", periods=20)), y)
-
-
-def test_fewer_clusters_than_asked_for_are_warned_of():
-    from sklearn.exceptions import ConvergenceWarning
-
-    with pytest.warns(ConvergenceWarning, match="1 clusters were found where n_clusters=3 were asked for"):
-        native.KMeans(3).fit(np.ones((20, 2)))

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +15,6 @@ from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_agglomerative, read_kmeans, read_spectral
 from clusterwhy._tables import read_table
 from clusterwhy._validation import seed_from_random_state
-from clusterwhy._warnings import warn_user
 
 from ._reading import read
 
@@ -56,13 +54,6 @@ class _Clusterer(ClusterMixin, BaseEstimator):
 
     def _keep(self, found: dict[str, Any], dtype: np.dtype[Any]) -> None:
         self.labels_ = found["labels"]
-        found_clusters, wanted = len(np.unique(self.labels_)), self.n_clusters
-        if found_clusters < wanted:
-            warn_user(
-                f"{found_clusters} clusters were found where n_clusters={wanted} were asked for: too many "
-                "observations are the same",
-                ConvergenceWarning,
-            )
 
 
 class Ward(_Clusterer):
