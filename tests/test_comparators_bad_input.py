@@ -170,7 +170,11 @@ def test_data(make, case):
         ),
         ({"clusterer": 3}, TypeError, "clusterer must have fit_predict, or fit and labels_"),
         ({"clusterer": KMeans(99)}, ValueError, "the clusterer KMeans failed on .*n_samples=.*n_clusters=99"),
-        ({"clusterer": DBSCAN(1e-9)}, ValueError, r"reference labels must name at least one cluster .*noise \(-1\) alone"),
+        (
+            {"clusterer": DBSCAN(1e-9)},
+            ValueError,
+            r"reference labels must name at least one cluster .*noise \(-1\) alone",
+        ),
         ({"reference": LABELS[:5]}, ValueError, r"shape \(40,\), got shape \(5,\)"),
         ({"reference": None}, ValueError, "reference must be 'full' or an array of labels"),
         ({"reference": "overlap"}, ValueError, "reference must be 'full' or an array of labels"),
