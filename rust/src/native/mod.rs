@@ -17,10 +17,12 @@ pub mod spectral;
 pub mod tree;
 
 mod grow;
+mod orthogonality;
 mod special;
 mod split;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod tridiagonal;
 
 use crate::error::Result;

@@ -18,12 +18,12 @@
 //! The null space of `L` is known: one vector `sqrt(d)` on each connected component; where these are more than are wanted,
 //! those of the largest are taken, so that small pieces do not pass for clusters (any others would do as well for the
 //! objective; scikit-learn's depend on rounding). A Lanczos recurrence on `N`, kept
-//! orthogonal to these and to itself, finds the others (Paige 1972; Parlett 1980, *The symmetric eigenvalue problem*), so
-//! that any number of components works. A single recurrence sees one vector of an eigenspace; a second is found only
+//! orthogonal to these, and to itself where [`Orthogonality`] says that it is time, finds the others (Paige 1972; Parlett
+//! 1980, *The symmetric eigenvalue problem*), so that any number of components works. A single recurrence sees one vector of an eigenspace; a second is found only
 //! because rounding or a breakdown brings it in. Repeated eigenvalues above zero take a symmetry of the graph.
 //!
-//! Cost O(n^2 m) for distances, O(s (e + s n)) for `s` steps on a graph of `e` edges, of which 100 to 150 are usual for
-//! 700 nodes and seven vectors. Lanczos is our own because the dense decomposition of `faer` computes all eigenvectors
+//! Cost O(n^2 m) for distances, O(s e) for `s` steps on a graph of `e` edges, of which 100 to 150 are usual for
+//! 700 nodes and seven vectors, and O(s n) for each step that is made orthogonal. Lanczos is our own because the dense decomposition of `faer` computes all eigenvectors
 //! where ten are asked for, which takes longer than all the rest, and because its bits depend on the machine.
 
 // The same index walks several arrays of a matrix.
@@ -31,6 +31,7 @@
 
 use super::distance::{self, Form, Panels, WIDTH};
 use super::kmeans::KMeans;
+use super::orthogonality::Orthogonality;
 use super::tridiagonal::Tridiagonal;
 use super::{ClusterSession, Clusterer, Matrix, Values};
 use crate::bits::for_each_one;
@@ -178,6 +179,7 @@ struct Work {
     coefficients: Vec<f64>,
     diagonal: Vec<f64>,
     off_diagonal: Vec<f64>,
+    orthogonality: Orthogonality,
     /// The wanted eigenvectors of `L`, by rows.
     found: Vec<f64>,
     /// `N` within the recurrence's space, decomposed.
@@ -210,7 +212,7 @@ impl Work {
             let row = &self.square[i * self.stride..][..n];
             nearest.clear();
             nearest.push((-1.0, i as u32));
-            let mut worst = if n_neighbors > 1 { f64::INFINITY } else { -1.0 };
+            let mut worst = if n_neighbors > 1 { reach(row, n_neighbors).next_up() } else { -1.0 };
             for (j, &distance) in row.iter().enumerate() {
                 if distance < worst && j != i {
                     let at = nearest.partition_point(|&(other, _)| other <= distance);
@@ -365,22 +367,23 @@ impl Work {
         }
     }
 
-    /// Makes `vector` orthogonal to the basis, leaving in `coefficients` what was taken away.
-    fn orthogonalise(&mut self, level: Level) {
+    /// Makes `vector` orthogonal to the first `count` vectors of the basis.
+    fn orthogonalise(&mut self, level: Level, count: usize) {
         self.coefficients.clear();
-        self.coefficients.resize(self.basis.len() / self.stride, 0.0);
-        project(level, &self.basis, &mut self.vector, &mut self.coefficients);
+        self.coefficients.resize(count, 0.0);
+        project(level, &self.basis[..count * self.stride], &mut self.vector, &mut self.coefficients);
     }
 
     /// Appends a random unit vector orthogonal to the basis.
     fn push_random(&mut self, level: Level, rng: &mut Stream) {
+        let count = self.basis.len() / self.stride;
         loop {
             self.vector.clear();
             self.vector.extend((0..self.n).map(|_| 2.0 * rng.unit() - 1.0));
             self.vector.resize(self.stride, 0.0);
             // Twice, because the first leaves rounding errors relative to what it removes.
-            self.orthogonalise(level);
-            self.orthogonalise(level);
+            self.orthogonalise(level, count);
+            self.orthogonalise(level, count);
             let norm = length(&self.vector);
             if norm > 1e-6 {
                 self.basis.extend(self.vector.iter().map(|value| value / norm));
@@ -410,12 +413,13 @@ impl Work {
         self.diagonal.clear();
         self.off_diagonal.clear();
         self.push_random(level, rng);
+        self.orthogonality.start(self.n);
         let mut check = (2 * wanted + 20).min(space);
         let mut before: Option<(usize, f64)> = None;
         loop {
             let step = self.diagonal.len();
             self.multiply(level, null + step);
-            let beta = self.extend_recurrence(level, null + step);
+            let beta = self.extend_recurrence(level, null, step);
             let steps = step + 1;
             let broke = beta < 1e-12;
             if steps == check || steps == space {
@@ -436,6 +440,7 @@ impl Work {
                 // The recurrence has filled an invariant subspace: go on in another.
                 self.off_diagonal.push(0.0);
                 self.push_random(level, rng);
+                self.orthogonality.restart();
             } else {
                 self.off_diagonal.push(beta);
                 self.basis.extend(self.vector.iter().map(|value| value / beta));
@@ -443,24 +448,30 @@ impl Work {
         }
     }
 
-    /// Takes from `vector`, the image of the newest vector of the basis, its parts along the basis; returns the length of
-    /// what is left, and notes the newest diagonal entry.
-    fn extend_recurrence(&mut self, level: Level, newest: usize) -> f64 {
+    /// Takes from `vector`, the image of the newest vector of the basis, which is number `step` of the recurrence after
+    /// `null` others, its parts along the basis; returns the length of what is left, and notes the newest diagonal entry.
+    fn extend_recurrence(&mut self, level: Level, null: usize, step: usize) -> f64 {
         // In exact arithmetic only the last two vectors take part. To take these away first leaves a small rest, which one
         // pass over the whole basis makes orthogonal to it: a pass leaves errors relative to what it removes.
+        let newest = null + step;
         let coupling = self.off_diagonal.last().copied().filter(|&coupling| coupling != 0.0);
         let (earlier, current) = self.basis.split_at(newest * self.stride);
         let previous = coupling.map(|coupling| (coupling, &earlier[earlier.len() - self.stride..]));
         let diagonal = take_recurrence(level, current, previous, &mut self.vector);
         self.diagonal.push(diagonal);
+        // The null space has the largest eigenvalue of all and would be the first to come back.
+        self.orthogonalise(level, null);
         let kept = length(&self.vector);
-        self.orthogonalise(level);
+        if !self.orthogonality.lost(&self.diagonal, &self.off_diagonal, kept) {
+            return kept;
+        }
+        self.orthogonalise(level, newest + 1);
         let beta = length(&self.vector);
         if beta > 0.7 * kept {
             return beta;
         }
         // Much was removed, and its rounding errors are not small beside what is left. Twice is enough (Parlett 1980).
-        self.orthogonalise(level);
+        self.orthogonalise(level, newest + 1);
         length(&self.vector)
     }
 
@@ -497,6 +508,23 @@ impl Work {
             }
         }
     }
+}
+
+/// A distance within which there are `count` of a row at least: most others then need no place among the nearest.
+fn reach(row: &[f64], count: usize) -> f64 {
+    /// Each of these parts of a row has a smallest distance, and `count` of those are as many different ones.
+    const PARTS: usize = 32;
+    let mut smallest = [f64::INFINITY; PARTS];
+    for some in row.chunks(PARTS) {
+        smallest
+            .iter_mut()
+            .zip(some)
+            .for_each(|(least, &value)| *least = if value < *least { value } else { *least });
+    }
+    if count > PARTS {
+        return f64::INFINITY;
+    }
+    *smallest.select_nth_unstable_by(count - 1, f64::total_cmp).1
 }
 
 fn length(vector: &[f64]) -> f64 {
