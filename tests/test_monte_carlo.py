@@ -69,3 +69,14 @@ def test_minipatches_that_never_vote_do_not_count(ensembles, loss):
     if loss in SMOOTH:
         np.testing.assert_allclose(padded.monte_carlo_errors_, plain.monte_carlo_errors_, rtol=1e-10)
     np.testing.assert_allclose(padded.feature_importances_, plain.feature_importances_, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:no minipatch", "ignore:.* left out by no minipatch")
+@pytest.mark.parametrize(("loss", "fewest"), [("hinge", 3), ("log", 3), ("ari", 16), ("zero_one", 16)])
+def test_too_few_minipatches_say_nothing_of_another_draw(ensembles, loss, fewest):
+    truth, [(patches, votes), *_] = ensembles
+    for count in (1, 2, fewest - 1, fewest):
+        drawn = patches.rows()[:count], patches.columns()[:count]
+        found = cw.loco_scores(votes[:count], drawn, truth, loss).monte_carlo_errors_
+        # Features that no minipatch leaves out, or all do, have no scores at all.
+        assert np.isnan(found).all() == (count < fewest), (count, found)

@@ -254,8 +254,12 @@ def monte_carlo_errors(
     -------
     ndarray of shape (K + 1, M)
         For the scores of each cluster and, in the last row, for those of all observations. The last row alone for
-        a loss of the whole set.
+        a loss of the whole set. NaN where there are too few minipatches to tell: two, or 15 for halves.
     """
+    unknown = np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
+    if ensemble.n_patches < 3:
+        # Any feature is held or left out by one minipatch at most, which says nothing of another.
+        return unknown
     groups = [np.where(labels == k, labels, NOISE) for k in range(ensemble.n_classes)] + [labels]
     if isinstance(loss, str) and loss != "ari":
         errors = [_core.monte_carlo_errors(ensemble, loo, group, loss, threads) for group in groups]
@@ -266,7 +270,7 @@ def monte_carlo_errors(
         part = ensemble.without_patches(~half)
         found.append(summarise(part, part.leave_one_out(threads), labels, loss, threads).mean)
     if not found:
-        return np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
+        return unknown
     result: NDArray[np.float64] = np.std(found, axis=0, ddof=1)
     return result
 
