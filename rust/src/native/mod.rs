@@ -8,6 +8,7 @@ pub mod distance;
 pub mod engine;
 pub mod forest;
 pub mod gamma_mixture;
+pub mod graph;
 pub mod kmeans;
 pub mod linkage;
 pub mod neighbors;
@@ -17,6 +18,7 @@ pub mod spectral;
 pub mod tree;
 
 mod grow;
+mod lanczos;
 mod orthogonality;
 mod special;
 mod split;

@@ -1,59 +1,31 @@
 //! Spectral clustering: k-means on the lowest eigenvectors of a graph's Laplacian.
 //!
-//! Observations are the nodes of a graph with weights `W`, either of nearest neighbours (`a_ij = 1` when `j` is among the
-//! `n_neighbors` nearest of `i`, itself included; `W = (A + A^T) / 2`) or `w_ij = exp(-gamma |x_i - x_j|^2)`. With `d` the
-//! degrees, loops left out,
+//! Observations are the nodes of a [graph](super::graph) with normalised weights `N = D^-1/2 W D^-1/2`. With
 //!
 //! ```text
-//! L = I - N,   N = D^-1/2 W D^-1/2,   L u = lambda u,   y = D^-1/2 u
+//! L = I - N,   L u = lambda u,   y = D^-1/2 u
 //! ```
 //!
-//! and each observation is placed at its entries of the `n_components` vectors `y` with the lowest `lambda`, where
+//! each observation is placed at its entries of the `n_components` vectors `y` with the lowest `lambda`, where
 //! k-means finds the clusters (Shi and Malik 2000, *Normalized cuts and image segmentation*; von Luxburg 2007, *A
 //! tutorial on spectral clustering*). Results are equal in distribution to those of scikit-learn's
 //! `SpectralClustering(assign_labels="kmeans")`.
 //!
-//! # Eigenvectors
-//!
 //! The null space of `L` is known: one vector `sqrt(d)` on each connected component; where these are more than are wanted,
 //! those of the largest are taken, so that small pieces do not pass for clusters (any others would do as well for the
-//! objective; scikit-learn's depend on rounding). A Lanczos recurrence on `N`, kept
-//! orthogonal to these, and to itself where [`Orthogonality`] says that it is time, finds the others (Paige 1972; Parlett
-//! 1980, *The symmetric eigenvalue problem*), so that any number of components works. A single recurrence sees one vector of an eigenspace; a second is found only
-//! because rounding or a breakdown brings it in. Repeated eigenvalues above zero take a symmetry of the graph.
+//! objective; scikit-learn's depend on rounding). A [Lanczos recurrence](super::lanczos) finds the others, so that any number of
+//! components works. It sees a single vector of an eigenspace, and repeated eigenvalues take a symmetry of the graph: where
+//! nodes look alike, it is asked again for what it may have missed.
 //!
-//! Cost O(n^2 m) for distances, O(s e) for `s` steps on a graph of `e` edges, of which 100 to 150 are usual for
-//! 700 nodes and seven vectors, and O(s n) for each step that is made orthogonal. Lanczos is our own because the dense decomposition of `faer` computes all eigenvectors
-//! where ten are asked for, which takes longer than all the rest, and because its bits depend on the machine.
+//! Cost O(n^2 m) for distances, besides the recurrence.
 
-// The same index walks several arrays of a matrix.
-#![allow(clippy::needless_range_loop)]
-
-use super::distance::{self, Form, Panels, WIDTH};
+use super::graph::{Affinity, Graph};
 use super::kmeans::KMeans;
-use super::orthogonality::Orthogonality;
-use super::tridiagonal::Tridiagonal;
+use super::lanczos::{Lanczos, TOLERANCE};
 use super::{ClusterSession, Clusterer, Matrix, Values};
-use crate::bits::for_each_one;
-use crate::elementary::{exp, ln};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 use crate::simd::{self, Level};
-
-/// The weights of the graph.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Affinity {
-    /// Symmetrised nearest neighbours, each observation among its own.
-    NearestNeighbors {
-        /// Number of neighbours, the observation itself included.
-        n_neighbors: usize,
-    },
-    /// `exp(-gamma d^2)`.
-    Rbf {
-        /// Inverse squared width.
-        gamma: f64,
-    },
-}
 
 /// Spectral clustering with its parameters, named as scikit-learn names them; labels are assigned by k-means.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,12 +80,7 @@ impl Spectral {
             }
             Affinity::Rbf { .. } => {}
         }
-        work.measure(level, patch)?;
-        match self.affinity {
-            Affinity::NearestNeighbors { n_neighbors } => work.neighbour_graph(n_neighbors),
-            Affinity::Rbf { gamma } => work.rbf_graph(gamma),
-        }
-        work.normalise();
+        work.graph.build(level, patch, self.affinity)?;
         work.lowest_eigenvectors(level, self.components(), rng);
         work.place(self.components());
         Ok(())
@@ -142,349 +109,53 @@ impl ClusterSession for Session<'_> {
     }
 }
 
-/// Lanczos stops when the residuals of the wanted vectors are below this; k-means sees no difference.
-const TOLERANCE: f64 = 1e-9;
-
-/// Weights of `N` below this share of the largest eigenvalue, 1, connect nothing: the eigenvalue that they would split
-/// from zero is lost in rounding.
-const CONNECTED: f64 = f64::EPSILON;
-
-/// Vectors of the basis that are multiplied with, or taken from, another at once.
-const BLOCK: usize = 4;
-
 #[derive(Default)]
 struct Work {
-    n: usize,
-    /// Rows of vectors and of a dense graph are padded to whole lanes.
-    stride: usize,
-    centre: Vec<f64>,
-    panels: Panels<f64, WIDTH>,
-    norms: Vec<f64>,
-    /// Distances at first, then the weights of a dense graph.
-    square: Vec<f64>,
-    dense: bool,
-    /// Edges by rows: where a row starts, and the neighbour and weight of each edge.
-    starts: Vec<usize>,
-    neighbours: Vec<u32>,
-    weights: Vec<f64>,
-    /// For each observation, a bit set of its nearest neighbours.
-    chosen: Vec<u64>,
-    /// Square roots of the degrees, 1 for a node without edges.
-    roots: Vec<f64>,
-    /// Sums of the degrees of the connected components that have edges.
-    volumes: Vec<f64>,
-    /// Orthonormal vectors: those of the null space, then those of the recurrence.
-    basis: Vec<f64>,
-    vector: Vec<f64>,
-    coefficients: Vec<f64>,
-    diagonal: Vec<f64>,
-    off_diagonal: Vec<f64>,
-    orthogonality: Orthogonality,
+    graph: Graph,
+    lanczos: Lanczos,
     /// The wanted eigenvectors of `L`, by rows.
     found: Vec<f64>,
-    /// `N` within the recurrence's space, decomposed.
-    projected: Tridiagonal,
     embedding: Vec<f64>,
 }
 
 impl Work {
-    fn measure(&mut self, level: Level, patch: Matrix<'_>) -> Result<()> {
-        distance::centre(patch, &mut self.centre);
-        self.panels.pack(patch, &self.centre);
-        self.panels.squared_norms(&mut self.norms);
-        distance::check_reach(&self.norms)?;
-        if distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.square) {
-            distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.square);
-        }
-        self.n = patch.rows;
-        self.stride = self.panels.padded();
-        Ok(())
-    }
-
-    /// Edges of the symmetrised graph of nearest neighbours; ties go to the observation itself, then the lowest index.
-    fn neighbour_graph(&mut self, n_neighbors: usize) {
-        let (n, words) = (self.n, self.n.div_ceil(64));
-        self.dense = false;
-        self.chosen.clear();
-        self.chosen.resize(n * words, 0);
-        let mut nearest: Vec<(f64, u32)> = Vec::with_capacity(n_neighbors + 1);
-        for i in 0..n {
-            let row = &self.square[i * self.stride..][..n];
-            nearest.clear();
-            nearest.push((-1.0, i as u32));
-            let mut worst = if n_neighbors > 1 { reach(row, n_neighbors).next_up() } else { -1.0 };
-            for (j, &distance) in row.iter().enumerate() {
-                if distance < worst && j != i {
-                    let at = nearest.partition_point(|&(other, _)| other <= distance);
-                    nearest.insert(at, (distance, j as u32));
-                    nearest.truncate(n_neighbors);
-                    if nearest.len() == n_neighbors {
-                        worst = nearest[n_neighbors - 1].0;
-                    }
-                }
-            }
-            for &(_, j) in &nearest {
-                self.chosen[i * words + j as usize / 64] |= 1 << (j % 64);
-            }
-        }
-        self.starts.clear();
-        self.neighbours.clear();
-        self.weights.clear();
-        let has = |i: usize, j: usize| (self.chosen[i * words + j / 64] >> (j % 64)) & 1;
-        // The transpose of the graph, so that a row's edges are found without looking at all pairs.
-        let mut chosen_by: Vec<Vec<u32>> = vec![Vec::new(); n];
-        for i in 0..n {
-            for_each_one(&self.chosen[i * words..][..words], |j| chosen_by[j].push(i as u32));
-        }
-        for i in 0..n {
-            self.starts.push(self.neighbours.len());
-            for_each_one(&self.chosen[i * words..][..words], |j| {
-                if j != i {
-                    self.neighbours.push(j as u32);
-                    self.weights.push(if has(j, i) == 1 { 1.0 } else { 0.5 });
-                }
-            });
-            for &j in &chosen_by[i] {
-                if has(i, j as usize) == 0 {
-                    self.neighbours.push(j);
-                    self.weights.push(0.5);
-                }
-            }
-        }
-        self.starts.push(self.neighbours.len());
-    }
-
-    fn rbf_graph(&mut self, gamma: f64) {
-        self.dense = true;
-        for i in 0..self.n {
-            let row = &mut self.square[i * self.stride..][..self.stride];
-            for value in &mut row[..self.n] {
-                *value = exp(-gamma * (*value * *value));
-            }
-            row[i] = 0.0;
-            row[self.n..].fill(0.0);
-        }
-    }
-
-    /// Divides each weight by the roots of both degrees.
-    fn normalise(&mut self) {
-        self.roots.clear();
-        for i in 0..self.n {
-            let degree: f64 = if self.dense {
-                self.square[i * self.stride..][..self.n].iter().sum()
-            } else {
-                self.weights[self.starts[i]..self.starts[i + 1]].iter().sum()
-            };
-            self.roots.push(if degree > 0.0 { degree.sqrt() } else { 1.0 });
-        }
-        for i in 0..self.n {
-            let root = self.roots[i];
-            if self.dense {
-                for (value, other) in self.square[i * self.stride..].iter_mut().zip(&self.roots) {
-                    *value = *value / root / other;
-                }
-            } else {
-                for e in self.starts[i]..self.starts[i + 1] {
-                    self.weights[e] = self.weights[e] / root / self.roots[self.neighbours[e] as usize];
-                }
-            }
-        }
-    }
-
-    /// Calls `visit` with the far end and the weight of each edge of node `i`.
-    fn edges(&self, i: usize, mut visit: impl FnMut(usize, f64)) {
-        if self.dense {
-            self.square[i * self.stride..][..self.n].iter().enumerate().for_each(|(j, &w)| visit(j, w));
-        } else {
-            (self.starts[i]..self.starts[i + 1])
-                .for_each(|e| visit(self.neighbours[e] as usize, self.weights[e]));
-        }
-    }
-
-    /// Appends to the basis the null vector of each component of more than one node; returns how many there are.
-    fn null_space(&mut self) -> usize {
-        self.volumes.clear();
-        let mut component = vec![u32::MAX; self.n];
-        let mut stack = Vec::new();
-        let mut count = 0;
-        for start in 0..self.n {
-            if component[start] != u32::MAX {
-                continue;
-            }
-            let at = self.basis.len();
-            self.basis.resize(at + self.stride, 0.0);
-            let (mut members, mut square) = (0, 0.0);
-            component[start] = count;
-            stack.push(start);
-            while let Some(i) = stack.pop() {
-                members += 1;
-                square += self.roots[i] * self.roots[i];
-                self.basis[at + i] = self.roots[i];
-                self.edges(i, |j, weight| {
-                    if weight > CONNECTED && component[j] == u32::MAX {
-                        component[j] = count;
-                        stack.push(j);
-                    }
-                });
-            }
-            if members > 1 {
-                let norm = square.sqrt();
-                self.basis[at..].iter_mut().for_each(|value| *value /= norm);
-                self.volumes.push(square);
-                count += 1;
-            } else {
-                // A node without edges has eigenvalue 1, like the rest of the space.
-                self.basis.truncate(at);
-            }
-        }
-        count as usize
-    }
-
-    /// `vector = N * basis[at]`.
-    fn multiply(&mut self, level: Level, at: usize) {
-        let from = &self.basis[at * self.stride..][..self.stride];
-        self.vector.clear();
-        self.vector.resize(self.stride, 0.0);
-        if self.dense {
-            multiply_dense(level, &self.square[..self.n * self.stride], from, &mut self.vector);
-            return;
-        }
-        for i in 0..self.n {
-            let edges = self.starts[i]..self.starts[i + 1];
-            // Four sums, because one would wait for each addition.
-            let mut sums = [0.0; 4];
-            let (neighbours, rest) = self.neighbours[edges.clone()].as_chunks::<4>();
-            let (weights, rest_weights) = self.weights[edges].as_chunks::<4>();
-            for (neighbours, weights) in neighbours.iter().zip(weights) {
-                for l in 0..4 {
-                    sums[l] += weights[l] * from[neighbours[l] as usize];
-                }
-            }
-            for (l, (&neighbour, weight)) in rest.iter().zip(rest_weights).enumerate() {
-                sums[l] += weight * from[neighbour as usize];
-            }
-            self.vector[i] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        }
-    }
-
-    /// Makes `vector` orthogonal to the first `count` vectors of the basis.
-    fn orthogonalise(&mut self, level: Level, count: usize) {
-        self.coefficients.clear();
-        self.coefficients.resize(count, 0.0);
-        project(level, &self.basis[..count * self.stride], &mut self.vector, &mut self.coefficients);
-    }
-
-    /// Appends a random unit vector orthogonal to the basis.
-    fn push_random(&mut self, level: Level, rng: &mut Stream) {
-        let count = self.basis.len() / self.stride;
-        loop {
-            self.vector.clear();
-            self.vector.extend((0..self.n).map(|_| 2.0 * rng.unit() - 1.0));
-            self.vector.resize(self.stride, 0.0);
-            // Twice, because the first leaves rounding errors relative to what it removes.
-            self.orthogonalise(level, count);
-            self.orthogonalise(level, count);
-            let norm = length(&self.vector);
-            if norm > 1e-6 {
-                self.basis.extend(self.vector.iter().map(|value| value / norm));
-                return;
-            }
-        }
-    }
-
-    /// Fills `found` with `wanted` orthonormal eigenvectors of the lowest eigenvalues of `L`.
+    /// Fills `found` with `wanted` orthonormal eigenvectors of the lowest eigenvalues of `L`, which are the largest of `N`.
     fn lowest_eigenvectors(&mut self, level: Level, wanted: usize, rng: &mut Stream) {
-        self.basis.clear();
-        self.found.clear();
-        let null = self.null_space();
-        let stride = self.stride;
+        let Work { graph, lanczos, found, .. } = self;
+        let stride = graph.stride;
+        found.clear();
+        let volumes = graph.null_space(found);
+        let null = volumes.len();
         if null >= wanted {
             // Which of them are taken says which pieces are told apart: the largest, and not what chance would mix, which
             // would differ from one start to the next. The rest lies in the origin.
             let mut largest: Vec<usize> = (0..null).collect();
-            largest.sort_by(|&a, &b| self.volumes[b].total_cmp(&self.volumes[a]));
-            for &piece in &largest[..wanted] {
-                self.found.extend_from_slice(&self.basis[piece * stride..][..stride]);
-            }
+            largest.sort_by(|&a, &b| volumes[b].total_cmp(&volumes[a]));
+            *found = largest[..wanted]
+                .iter()
+                .flat_map(|&piece| &found[piece * stride..][..stride])
+                .copied()
+                .collect();
             return;
         }
-        self.found.extend_from_slice(&self.basis);
-        let (wanted, space) = (wanted - null, self.n - null);
-        self.diagonal.clear();
-        self.off_diagonal.clear();
-        self.push_random(level, rng);
-        self.orthogonality.start(self.n);
-        let mut check = (2 * wanted + 20).min(space);
-        let mut before: Option<(usize, f64)> = None;
-        loop {
-            let step = self.diagonal.len();
-            self.multiply(level, null + step);
-            let beta = self.extend_recurrence(level, null, step);
-            let steps = step + 1;
-            let broke = beta < 1e-12;
-            if steps == check || steps == space {
-                self.projected.decompose(level, &self.diagonal, &self.off_diagonal);
-                let residual = self.projected.order[..wanted.min(steps)]
-                    .iter()
-                    .map(|&v| (beta * self.projected.last[v]).abs())
-                    .fold(0.0, f64::max);
-                let settled = residual < TOLERANCE && !broke && steps >= wanted;
-                if settled || steps == space {
-                    self.combine(level, null, wanted);
-                    return;
-                }
-                check = (steps + further_steps(steps, residual, before)).min(space);
-                before = Some((steps, residual));
+        let mut values = vec![1.0; null];
+        lanczos.extend(level, graph, wanted - null, rng, found, &mut values);
+        if graph.tells_nodes_apart(level) {
+            return;
+        }
+        // Vectors that were missed because they share an eigenvalue with others take the places of lower ones.
+        while wanted < graph.n {
+            lanczos.extend(level, graph, 1, rng, found, &mut values);
+            let lowest = (null..wanted).fold(null, |low, v| if values[v] < values[low] { v } else { low });
+            let missed = values[wanted] > values[lowest] + TOLERANCE;
+            if missed {
+                found.copy_within(wanted * stride.., lowest * stride);
+                values[lowest] = values[wanted];
             }
-            if broke {
-                // The recurrence has filled an invariant subspace: go on in another.
-                self.off_diagonal.push(0.0);
-                self.push_random(level, rng);
-                self.orthogonality.restart();
-            } else {
-                self.off_diagonal.push(beta);
-                self.basis.extend(self.vector.iter().map(|value| value / beta));
-            }
-        }
-    }
-
-    /// Takes from `vector`, the image of the newest vector of the basis, which is number `step` of the recurrence after
-    /// `null` others, its parts along the basis; returns the length of what is left, and notes the newest diagonal entry.
-    fn extend_recurrence(&mut self, level: Level, null: usize, step: usize) -> f64 {
-        // In exact arithmetic only the last two vectors take part. To take these away first leaves a small rest, which one
-        // pass over the whole basis makes orthogonal to it: a pass leaves errors relative to what it removes.
-        let newest = null + step;
-        let coupling = self.off_diagonal.last().copied().filter(|&coupling| coupling != 0.0);
-        let (earlier, current) = self.basis.split_at(newest * self.stride);
-        let previous = coupling.map(|coupling| (coupling, &earlier[earlier.len() - self.stride..]));
-        let diagonal = take_recurrence(level, current, previous, &mut self.vector);
-        self.diagonal.push(diagonal);
-        // The null space has the largest eigenvalue of all and would be the first to come back.
-        self.orthogonalise(level, null);
-        let kept = length(&self.vector);
-        if !self.orthogonality.lost(&self.diagonal, &self.off_diagonal, kept) {
-            return kept;
-        }
-        self.orthogonalise(level, newest + 1);
-        let beta = length(&self.vector);
-        if beta > 0.7 * kept {
-            return beta;
-        }
-        // Much was removed, and its rounding errors are not small beside what is left. Twice is enough (Parlett 1980).
-        self.orthogonalise(level, newest + 1);
-        length(&self.vector)
-    }
-
-    /// Appends to `found` the combinations of the recurrence's vectors that are the wanted eigenvectors.
-    fn combine(&mut self, level: Level, null: usize, wanted: usize) {
-        let stride = self.stride;
-        let width = self.projected.leading_vectors(level, wanted, &mut self.vector);
-        for v in 0..wanted {
-            let at = self.found.len();
-            self.found.resize(at + stride, 0.0);
-            let weights = self.vector.iter().skip(v).step_by(width);
-            for (weight, from) in weights.zip(self.basis[null * stride..].chunks_exact(stride)) {
-                self.found[at..].iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value);
+            found.truncate(wanted * stride);
+            values.truncate(wanted);
+            if !missed {
+                return;
             }
         }
     }
@@ -492,171 +163,21 @@ impl Work {
     /// Divides each eigenvector by the roots of the degrees and fixes its sign: the entry of largest size is positive.
     fn place(&mut self, components: usize) {
         self.embedding.clear();
-        self.embedding.resize(self.n * components, 0.0);
+        self.embedding.resize(self.graph.n * components, 0.0);
         for c in 0..components {
-            let vector = &self.found[c * self.stride..][..self.n];
+            let vector = &self.found[c * self.graph.stride..][..self.graph.n];
             let mut largest = 0.0f64;
-            for (value, root) in vector.iter().zip(&self.roots) {
+            for (value, root) in vector.iter().zip(&self.graph.roots) {
                 let placed = value / root;
                 if placed.abs() > largest.abs() {
                     largest = placed;
                 }
             }
             let sign = if largest < 0.0 { -1.0 } else { 1.0 };
-            for (i, (value, root)) in vector.iter().zip(&self.roots).enumerate() {
+            for (i, (value, root)) in vector.iter().zip(&self.graph.roots).enumerate() {
                 self.embedding[i * components + c] = sign * (value / root);
             }
         }
-    }
-}
-
-/// A distance within which there are `count` of a row at least: most others then need no place among the nearest.
-fn reach(row: &[f64], count: usize) -> f64 {
-    /// Each of these parts of a row has a smallest distance, and `count` of those are as many different ones.
-    const PARTS: usize = 32;
-    let mut smallest = [f64::INFINITY; PARTS];
-    for some in row.chunks(PARTS) {
-        smallest
-            .iter_mut()
-            .zip(some)
-            .for_each(|(least, &value)| *least = if value < *least { value } else { *least });
-    }
-    if count > PARTS {
-        return f64::INFINITY;
-    }
-    *smallest.select_nth_unstable_by(count - 1, f64::total_cmp).1
-}
-
-fn length(vector: &[f64]) -> f64 {
-    dot(vector, vector).sqrt()
-}
-
-/// Inner product in four vectors of partial sums; lengths are whole lanes.
-#[inline(always)]
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [[0.0; WIDTH]; 2];
-    let (a, b) = (a.as_chunks::<WIDTH>().0, b.as_chunks::<WIDTH>().0);
-    let mut pairs = a.chunks_exact(2).zip(b.chunks_exact(2));
-    for (a, b) in &mut pairs {
-        for l in 0..WIDTH {
-            sums[0][l] += a[0][l] * b[0][l];
-        }
-        for l in 0..WIDTH {
-            sums[1][l] += a[1][l] * b[1][l];
-        }
-    }
-    if a.len() % 2 == 1 {
-        let (a, b) = (&a[a.len() - 1], &b[b.len() - 1]);
-        for l in 0..WIDTH {
-            sums[0][l] += a[l] * b[l];
-        }
-    }
-    let mut total = 0.0;
-    for l in 0..WIDTH {
-        total += sums[0][l] + sums[1][l];
-    }
-    total
-}
-
-dispatch! {
-    fn multiply_dense(square: &[f64], from: &[f64], to: &mut [f64]) = multiply_dense_body
-}
-
-#[inline(always)]
-fn multiply_dense_body(square: &[f64], from: &[f64], to: &mut [f64]) {
-    for (row, to) in square.chunks_exact(from.len()).zip(to) {
-        *to = dot(row, from);
-    }
-}
-
-dispatch! {
-    /// Takes from `vector` its parts along the orthonormal rows of `basis` and writes their sizes (classical
-    /// Gram and Schmidt).
-    fn project(basis: &[f64], vector: &mut [f64], coefficients: &mut [f64]) = project_body
-}
-
-#[inline(always)]
-fn project_body(basis: &[f64], vector: &mut [f64], coefficients: &mut [f64]) {
-    let stride = vector.len();
-    for (rows, out) in basis.chunks(BLOCK * stride).zip(coefficients.chunks_mut(BLOCK)) {
-        match out.len() {
-            BLOCK => out.copy_from_slice(&dots::<BLOCK>(rows, vector)),
-            _ => rows.chunks_exact(stride).zip(out).for_each(|(row, out)| *out = dots::<1>(row, vector)[0]),
-        }
-    }
-    for (rows, parts) in basis.chunks(BLOCK * stride).zip(coefficients.chunks(BLOCK)) {
-        match parts.len() {
-            BLOCK => subtract::<BLOCK>(rows, parts, vector),
-            _ => {
-                for (row, part) in rows.chunks_exact(stride).zip(parts) {
-                    subtract::<1>(row, std::slice::from_ref(part), vector);
-                }
-            }
-        }
-    }
-}
-
-/// `R` rows as vectors of lanes.
-#[inline(always)]
-fn rows_of<const R: usize>(rows: &[f64], stride: usize) -> [&[[f64; WIDTH]]; R] {
-    std::array::from_fn(|r| rows[r * stride..][..stride].as_chunks().0)
-}
-
-/// Inner products of `R` rows with a vector, which is read once for all of them.
-#[inline(always)]
-fn dots<const R: usize>(rows: &[f64], vector: &[f64]) -> [f64; R] {
-    let rows = rows_of::<R>(rows, vector.len());
-    let mut sums = [[0.0; WIDTH]; R];
-    for (at, values) in vector.as_chunks::<WIDTH>().0.iter().enumerate() {
-        for r in 0..R {
-            for l in 0..WIDTH {
-                sums[r][l] += rows[r][at][l] * values[l];
-            }
-        }
-    }
-    sums.map(|sums| sums.iter().sum())
-}
-
-/// Takes multiples of `R` rows from a vector, which is read and written once for all of them.
-#[inline(always)]
-fn subtract<const R: usize>(rows: &[f64], parts: &[f64], vector: &mut [f64]) {
-    let rows = rows_of::<R>(rows, vector.len());
-    for (at, values) in vector.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
-        for r in 0..R {
-            for l in 0..WIDTH {
-                values[l] -= parts[r] * rows[r][at][l];
-            }
-        }
-    }
-}
-
-dispatch! {
-    /// Takes from the image of `current` what it shares with `current` and the vector before it, whose coupling is known;
-    /// returns the diagonal entry (Paige 1972).
-    fn take_recurrence(current: &[f64], previous: Option<(f64, &[f64])>, vector: &mut [f64]) -> f64 = take_recurrence_body
-}
-
-#[inline(always)]
-fn take_recurrence_body(current: &[f64], previous: Option<(f64, &[f64])>, vector: &mut [f64]) -> f64 {
-    if let Some((coupling, previous)) = previous {
-        subtract::<1>(previous, &[coupling], vector);
-    }
-    let diagonal = dot(current, vector);
-    subtract::<1>(current, &[diagonal], vector);
-    diagonal
-}
-
-/// After how many more steps it is worth looking again whether the vectors have settled, judged by how fast the
-/// residual has fallen since the look before.
-fn further_steps(steps: usize, residual: f64, before: Option<(usize, f64)>) -> usize {
-    let (least, most) = (steps / 12 + 1, steps / 3 + 1);
-    match before {
-        Some((earlier, larger)) if larger > residual && residual > 0.0 => {
-            let rate = ln(larger / residual) / (steps - earlier) as f64;
-            // Far beyond the range, a conversion saturates.
-            ((ln(residual / TOLERANCE) / rate) as usize + 1).clamp(least, most)
-        }
-        _ => most,
     }
 }
 
@@ -787,6 +308,44 @@ mod tests {
                     let bits: Vec<u64> = work.embedding.iter().map(|v| v.to_bits()).collect();
                     prop_assert!(first.is_none_or(|first| first == bits));
                     first = Some(bits);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn symmetric_graphs_have_all_their_eigenvectors() {
+        // A ring, on which eigenvalues come in pairs, and a square grid, on which most do.
+        let ring: Vec<f64> = (0..90)
+            .flat_map(|i| {
+                let angle = f64::from(i) * std::f64::consts::TAU / 90.0;
+                [angle.cos(), angle.sin()]
+            })
+            .collect();
+        let grid: Vec<f64> = (0..81).flat_map(|i| [f64::from(i % 9), f64::from(i / 9)]).collect();
+        for values in [ring, grid] {
+            let n = values.len() / 2;
+            for affinity in [Affinity::NearestNeighbors { n_neighbors: 5 }, Affinity::Rbf { gamma: 1.0 }] {
+                let (laplacian, roots) = laplacian(affinity, &values, 2);
+                let expected = eigenvalues(laplacian.clone(), n);
+                for k in [3, 4, 9] {
+                    let params = Spectral { affinity, ..Spectral::new(k) };
+                    let placed = params.embedding(double(&values, 2), &mut stream(5)).unwrap();
+                    let mut found: Vec<f64> = (0..k)
+                        .map(|c| {
+                            let vector: Vec<f64> = (0..n).map(|i| placed[i * k + c] * roots[i]).collect();
+                            let image =
+                                (0..n).map(|i| (0..n).map(|j| laplacian[i * n + j] * vector[j]).sum::<f64>());
+                            image.zip(&vector).map(|(image, value)| image * value).sum()
+                        })
+                        .collect();
+                    found.sort_by(f64::total_cmp);
+                    for (found, expected) in found.iter().zip(&expected) {
+                        assert!(
+                            (found - expected).abs() < 1e-7,
+                            "{found} is not {expected}: {k} of {affinity:?}"
+                        );
+                    }
                 }
             }
         }
