@@ -14,8 +14,9 @@
 //! The null space of `L` is known: one vector `sqrt(d)` on each connected component; where these are more than are wanted,
 //! those of the largest are taken, so that small pieces do not pass for clusters (any others would do as well for the
 //! objective; scikit-learn's depend on rounding). A [Lanczos recurrence](super::lanczos) finds the others, so that any number of
-//! components works. It sees a single vector of an eigenspace, and repeated eigenvalues take a symmetry of the graph: where
-//! nodes look alike, it is asked again for what it may have missed.
+//! components works. It sees a single vector of an eigenspace, and repeated eigenvalues take a symmetry of the graph, or
+//! pieces that next to nothing holds together: where nodes look alike, or an eigenvalue is all but zero, it is asked
+//! again for what it may have missed.
 //!
 //! Cost O(n^2 m) for distances, besides the recurrence.
 
@@ -109,6 +110,10 @@ impl ClusterSession for Session<'_> {
     }
 }
 
+/// An eigenvalue of `N` above this beside the null space: pieces of the graph hang together so loosely that others may be
+/// as near to 1, and the same but for rounding.
+const NEARLY_IN_PIECES: f64 = 1.0 - 1e-6;
+
 #[derive(Default)]
 struct Work {
     graph: Graph,
@@ -140,7 +145,7 @@ impl Work {
         }
         let mut values = vec![1.0; null];
         lanczos.extend(level, graph, wanted - null, rng, found, &mut values);
-        if graph.tells_nodes_apart(level) {
+        if values[null] < NEARLY_IN_PIECES && graph.tells_nodes_apart(level) {
             return;
         }
         // Vectors that were missed because they share an eigenvalue with others take the places of lower ones.
@@ -348,6 +353,22 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn pieces_that_hardly_hang_together_are_told_apart() {
+        let mut rng = stream(9);
+        for gap in [5.0, 6.25, 7.0, 7.5, 9.0] {
+            let centres = [[0.0, 0.0], [gap, 0.0], [0.0, 1.1 * gap], [gap, 1.2 * gap]];
+            let values: Vec<f64> = (0..160)
+                .flat_map(|i| centres[i % 4].map(|centre| centre + 1.8 * (rng.unit() - 0.5)))
+                .collect();
+            let mut labels = vec![0; 160];
+            let params = Spectral { affinity: Affinity::Rbf { gamma: 1.0 }, ..Spectral::new(4) };
+            params.session().cluster(double(&values, 2), &mut stream(0), &mut labels).unwrap();
+            assert!((0..160).all(|i| labels[i] == labels[i % 4]), "{gap}: {labels:?}");
+            assert!((0..4).all(|c| (0..c).all(|d| labels[c] != labels[d])), "{gap}");
         }
     }
 
