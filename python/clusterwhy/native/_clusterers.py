@@ -302,12 +302,14 @@ class Spectral(_Clusterer):
 
     Notes
     -----
-    Eigenvectors by a Lanczos recurrence beside the known null space [1]_: O(N^2 M) for distances and O(s (e +
-    s N)) for s steps, some 40 to 150, on e edges; 8 N^2 bytes.
+    Eigenvectors by a Lanczos recurrence beside the known null space [1]_: O(N^2 M) for distances and O(s e) for s
+    steps on e edges, and O(s N) for each step that is made orthogonal to all before it [2]_; 8 N^2 bytes. Some 40 to
+    150 steps are usual, and far more where the graph is a long chain.
 
     References
     ----------
     .. [1] U. von Luxburg, "A tutorial on spectral clustering", Statistics and Computing 17 (2007).
+    .. [2] H. D. Simon, "The Lanczos algorithm with partial reorthogonalization", Mathematics of Computation 42 (1984).
 
     Examples
     --------

@@ -82,7 +82,7 @@ impl Spectral {
             Affinity::Rbf { .. } => {}
         }
         work.graph.build(level, patch, self.affinity)?;
-        work.lowest_eigenvectors(level, self.components(), rng);
+        work.lowest_eigenvectors(level, self.components(), self.n_clusters, rng);
         work.place(self.components());
         Ok(())
     }
@@ -124,8 +124,9 @@ struct Work {
 }
 
 impl Work {
-    /// Fills `found` with `wanted` orthonormal eigenvectors of the lowest eigenvalues of `L`, which are the largest of `N`.
-    fn lowest_eigenvectors(&mut self, level: Level, wanted: usize, rng: &mut Stream) {
+    /// Fills `found` with `wanted` eigenvectors of the lowest eigenvalues of `L`, which are the largest of `N`: orthonormal but
+    /// where more pieces are to be told apart than there are vectors.
+    fn lowest_eigenvectors(&mut self, level: Level, wanted: usize, clusters: usize, rng: &mut Stream) {
         let Work { graph, lanczos, found, .. } = self;
         let stride = graph.stride;
         found.clear();
@@ -136,11 +137,15 @@ impl Work {
             // would differ from one start to the next. The rest lies in the origin.
             let mut largest: Vec<usize> = (0..null).collect();
             largest.sort_by(|&a, &b| volumes[b].total_cmp(&volumes[a]));
-            *found = largest[..wanted]
-                .iter()
-                .flat_map(|&piece| &found[piece * stride..][..stride])
-                .copied()
-                .collect();
+            largest.truncate(wanted.max(clusters));
+            let pieces = std::mem::replace(found, vec![0.0; wanted * stride]);
+            for (rank, piece) in largest.into_iter().enumerate() {
+                // With fewer vectors than clusters, smaller pieces lie further out on the axes of larger ones.
+                let further = (1 + rank / wanted) as f64;
+                let axis = &mut found[rank % wanted * stride..][..stride];
+                let piece = &pieces[piece * stride..][..stride];
+                axis.iter_mut().zip(piece).for_each(|(sum, value)| *sum += further * value);
+            }
             return;
         }
         let mut values = vec![1.0; null];
@@ -415,7 +420,16 @@ mod tests {
             let apart = |i: usize| labels[i] != labels[0];
             assert!((0..40).all(|i| apart(i) == (18..34).contains(&i)), "{labels:?}");
         }
+        // As many pieces as clusters, and fewer eigenvectors.
         let values: Vec<f64> = (0..48).map(|i| f64::from(i % 4) * 1e4 + f64::from(i)).collect();
+        for components in 1..4 {
+            let affinity = Affinity::NearestNeighbors { n_neighbors: 5 };
+            let labels =
+                run(Spectral { affinity, n_components: Some(components), ..Spectral::new(4) }, &values)
+                    .unwrap();
+            assert!((0..48).all(|i| labels[i] == labels[i % 4]), "{labels:?}");
+            assert!((0..4).all(|c| (0..c).all(|d| labels[c] != labels[d])), "{labels:?}");
+        }
         // No edges at all: only the observation itself as neighbour, or weights that underflow.
         for affinity in [Affinity::NearestNeighbors { n_neighbors: 1 }, Affinity::Rbf { gamma: 1e9 }] {
             run(Spectral { affinity, ..Spectral::new(3) }, &values).unwrap();
