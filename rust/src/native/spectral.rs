@@ -150,11 +150,11 @@ impl Work {
         }
         let mut values = vec![1.0; null];
         lanczos.extend(level, graph, wanted - null, rng, found, &mut values);
-        if values[null] < NEARLY_IN_PIECES && graph.tells_nodes_apart(level) {
+        if wanted == graph.n || values[null] < NEARLY_IN_PIECES && graph.tells_nodes_apart(level) {
             return;
         }
         // Vectors that were missed because they share an eigenvalue with others take the places of lower ones.
-        while wanted < graph.n {
+        loop {
             lanczos.extend(level, graph, 1, rng, found, &mut values);
             let lowest = (null..wanted).fold(null, |low, v| if values[v] < values[low] { v } else { low });
             let missed = values[wanted] > values[lowest] + TOLERANCE;
