@@ -13,7 +13,7 @@
 //!
 //! The null space of `L` is known: one vector `sqrt(d)` on each connected component; where these are more than are wanted,
 //! those of the largest are taken, so that small pieces do not pass for clusters (any others would do as well for the
-//! objective; scikit-learn's depend on rounding). A [Lanczos recurrence](super::lanczos) finds the others, so that any number of
+//! objective; scikit-learn's depend on rounding). A Lanczos recurrence (`lanczos`) finds the others, so that any number of
 //! components works. It sees a single vector of an eigenspace, and repeated eigenvalues take a symmetry of the graph, or
 //! pieces that next to nothing holds together: where nodes look alike, or an eigenvalue is all but zero, it is asked
 //! again for what it may have missed.
