@@ -309,7 +309,8 @@ class Spectral(_Clusterer):
     References
     ----------
     .. [1] U. von Luxburg, "A tutorial on spectral clustering", Statistics and Computing 17 (2007).
-    .. [2] H. D. Simon, "The Lanczos algorithm with partial reorthogonalization", Mathematics of Computation 42 (1984).
+    .. [2] H. D. Simon, "The Lanczos algorithm with partial reorthogonalization", Mathematics of Computation 42
+       (1984).
 
     Examples
     --------
