@@ -80,16 +80,3 @@ def test_too_few_minipatches_say_nothing_of_another_draw(ensembles, loss, fewest
         found = cw.loco_scores(votes[:count], drawn, truth, loss).monte_carlo_errors_
         # Features that no minipatch leaves out, or all do, have no scores at all.
         assert np.isnan(found).all() == (count < fewest), (count, found)
-
-
-@pytest.mark.parametrize("loss", ["hinge", "ari"])
-def test_a_feature_in_no_minipatch_has_no_error(ensembles, loss):
-    truth, [(patches, votes), *_] = ensembles
-    without = ~np.array([0 in columns for columns in patches.columns()])
-    drawn = [
-        [part for part, kept in zip(parts, without, strict=True) if kept]
-        for parts in (patches.rows(), patches.columns())
-    ]
-    found = cw.loco_scores(votes[without], drawn, truth, loss)
-    assert np.isnan(found.monte_carlo_errors_).tolist() == [True] + [False] * 5
-    assert found.feature_importances_[0] == 0

@@ -254,24 +254,14 @@ def monte_carlo_errors(
     -------
     ndarray of shape (K + 1, M)
         For the scores of each cluster and, in the last row, for those of all observations. The last row alone for
-        a loss of the whole set. NaN where there are too few minipatches to tell: two, or 15 for halves; and for
-        features that none of them holds.
+        a loss of the whole set. NaN where there are too few minipatches to tell: two that vote, or 15 for halves.
     """
-    voting = ensemble.voters.any(axis=1)
-    if voting.sum() < 3:
+    unknown = np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
+    if (ensemble.voters != 0).any(axis=1).sum() < 3:
         # Any feature is held or left out by one minipatch at most, which says nothing of another.
-        return np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
-    errors = _spread_over_draws(ensemble, loo, labels, loss, threads)
-    held = np.bitwise_or.reduce(ensemble.holds, axis=0, keepdims=True, where=voting[:, None])
-    errors[..., ~unpack_bits(held, ensemble.n_features)[0]] = np.nan
-    return errors
-
-
-def _spread_over_draws(
-    ensemble: Ensemble, loo: LeaveOneOut, labels: NDArray[np.int32], loss: Loss, threads: int
-) -> NDArray[np.float64]:
+        return unknown
+    groups = [np.where(labels == k, labels, NOISE) for k in range(ensemble.n_classes)] + [labels]
     if isinstance(loss, str) and loss != "ari":
-        groups = [np.where(labels == k, labels, NOISE) for k in range(ensemble.n_classes)] + [labels]
         errors = [_core.monte_carlo_errors(ensemble, loo, group, loss, threads) for group in groups]
         if errors[-1] is not None:
             return np.array(errors)
@@ -280,7 +270,7 @@ def _spread_over_draws(
         part = ensemble.without_patches(~half)
         found.append(summarise(part, part.leave_one_out(threads), labels, loss, threads).mean)
     if not found:
-        return np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
+        return unknown
     result: NDArray[np.float64] = np.std(found, axis=0, ddof=1)
     return result
 
