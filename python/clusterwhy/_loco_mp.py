@@ -262,8 +262,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
                     )
                 positions = np.searchsorted(active, positions)
             touched[:, column] = held[:, positions].any(axis=1)
-        voting = (ensemble.voters != 0).any(axis=1)
-        counts = (~touched & voting[:, None]).sum(axis=0)
+        counts = (~touched & ensemble.voting[:, None]).sum(axis=0)
         for label, count, positions in zip(labels, counts, members, strict=True):
             if count < MIN_ELIGIBLE:
                 raise ValueError(

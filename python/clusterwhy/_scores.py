@@ -257,7 +257,7 @@ def monte_carlo_errors(
         a loss of the whole set. NaN where there are too few minipatches to tell: two that vote, or 15 for halves.
     """
     unknown = np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
-    if (ensemble.voters != 0).any(axis=1).sum() < 3:
+    if ensemble.voting.sum() < 3:
         # Any feature is held or left out by one minipatch at most, which says nothing of another.
         return unknown
     groups = [np.where(labels == k, labels, NOISE) for k in range(ensemble.n_classes)] + [labels]

@@ -52,6 +52,12 @@ class Ensemble:
         """N."""
         return int(self.votes.shape[1])
 
+    @property
+    def voting(self) -> NDArray[np.bool_]:
+        """Which minipatches vote for anyone, (B,)."""
+        voting: NDArray[np.bool_] = (self.voters != 0).any(axis=1)
+        return voting
+
     def harden(self) -> Ensemble:
         """Replace each minipatch's probabilities by the class that they favour (ties: the smallest)."""
         if self.votes.ndim == 2:
