@@ -274,15 +274,15 @@ impl Graph {
 fn reach(row: &[f64], count: usize) -> f64 {
     /// Each of these parts of a row has a smallest distance, and `count` of those are as many different ones.
     const PARTS: usize = 32;
+    if count > PARTS {
+        return f64::INFINITY;
+    }
     let mut smallest = [f64::INFINITY; PARTS];
     for some in row.chunks(PARTS) {
         smallest
             .iter_mut()
             .zip(some)
             .for_each(|(least, &value)| *least = if value < *least { value } else { *least });
-    }
-    if count > PARTS {
-        return f64::INFINITY;
     }
     *smallest.select_nth_unstable_by(count - 1, f64::total_cmp).1
 }
