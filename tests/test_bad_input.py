@@ -354,7 +354,17 @@ FITS = {
     "reference name": (
         lambda: mp(reference="half").fit(X),
         ValueError,
-        "reference must be 'full', 'overlap' or an array of labels to explain, got 'half'",
+        "reference must be 'full', 'overlap', a clusterer for all the data or an array of labels.*, got 'half'",
+    ),
+    "reference class": (
+        lambda: split(reference=KMeans).fit(X),
+        TypeError,
+        "reference must be an instance, got the class KMeans",
+    ),
+    "reference classifier": (
+        lambda: mp(reference=DecisionTreeClassifier()).fit(X),
+        TypeError,
+        "reference must be a clusterer, got DecisionTreeClassifier",
     ),
     "reference None": (lambda: split(reference=None).fit(X), ValueError, "reference must be 'full'.* got None"),
     # estimators

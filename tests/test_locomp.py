@@ -7,9 +7,11 @@ import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import assert_close
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.cluster import AgglomerativeClustering
+from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
+from sklearn.utils import get_tags
 
 import clusterwhy as cw
 
@@ -81,6 +83,66 @@ def test_reference_given(data, classifier, kind):
     fitted = check(data, ward, CLASSIFIERS[classifier], reference=labels, max_samples=0.4)
     assert np.array_equal(fitted.reference_labels_, labels)
     assert fitted.classes_.tolist() == sorted(set(labels.tolist()) - {-1})
+
+
+def test_reference_from_a_clusterer_of_its_own(data):
+    own = KMeans(3, n_init=2, random_state=1)
+    fitted = check(data, ward, CLASSIFIERS["neighbours"], reference=own, max_samples=0.4)
+    assert np.array_equal(fitted.reference_labels_, own.fit_predict(data))
+    assert not hasattr(clone(fitted).reference, "labels_")
+
+
+def test_the_clusterer_of_the_reference_clusters_minipatches_too_where_there_is_no_other(data):
+    options = {"n_patches": 20, "max_features": 3, "random_state": 0}
+    one = cw.LOCOMP(reference=ward(), **options).fit(data)
+    two = cw.LOCOMP(ward(), **options).fit(data)
+    np.testing.assert_array_equal(one.feature_importances_, two.feature_importances_)
+
+
+@pytest.mark.parametrize("method", [cw.LOCOMP, cw.LOCOSplit])
+def test_a_clusterer_as_reference_is_as_good_as_its_labels(data, method):
+    starts = KMeans(5, n_init=20, random_state=3)
+    options = {"random_state": 0} | ({} if method is cw.LOCOSplit else {"n_patches": 20, "max_features": 3})
+    labels = starts.fit_predict(data)
+    found = method(KMeans(5, n_init=1), reference=starts, **options).fit(data)
+    given = method(KMeans(5, n_init=1), reference=labels, **options).fit(data)
+    np.testing.assert_array_equal(found.reference_labels_, labels)
+    np.testing.assert_array_equal(found.feature_importances_, given.feature_importances_)
+
+
+def test_a_clusterer_as_reference_sees_the_survivors_of_each_round(data):
+    starts = KMeans(5, n_init=20, random_state=3)
+    options = {"n_features_to_select": 3, "n_patches": 20, "random_state": 0}
+    found = cw.LOCORampart(KMeans(5, n_init=1), reference=starts, **options).fit(data)
+    survivors = np.flatnonzero(found.ranking_ <= 3)
+    labels = cw.align_labels(starts.fit_predict(data[:, survivors]), starts.fit_predict(data))
+    np.testing.assert_array_equal(found.reference_labels_, labels)
+
+
+def test_the_parameters_of_a_reference_are_part_of_what_an_ensemble_is(data, tmp_path):
+    model = cw.LOCOMP(
+        ward(), n_patches=10, max_features=3, reference=KMeans(3, n_init=2), random_state=0, warm_start=True
+    ).fit(data)
+    assert model.set_params(n_patches=15).fit(data).n_patches_ == 15
+    with pytest.raises(ValueError, match="reference__n_init was 2, and is now 4"):
+        model.set_params(n_patches=20, reference__n_init=4).fit(data)
+    kept = cw.LOCOMP(
+        ward(), n_patches=10, max_features=3, reference=KMeans(3, n_init=2), random_state=0, checkpoint=tmp_path / "c"
+    ).fit(data)
+    again = clone(kept).fit(data)
+    np.testing.assert_array_equal(again.feature_importances_, kept.feature_importances_)
+    with pytest.raises(ValueError, match="reference__n_init was 2, and is now 4"):
+        kept.set_params(reference__n_init=4).fit(data)
+
+
+def test_sparse_data_need_a_reference_that_takes_them(data):
+    options = {"n_patches": 10, "max_features": 3, "random_state": 0}
+    X = csr_matrix(data)
+    fitted = cw.LOCOMP(ward(), reference=KMeans(3, n_init=1), **options).fit(X)
+    assert get_tags(fitted).input_tags.sparse
+    assert not get_tags(cw.LOCOMP(KMeans(3), reference=ward())).input_tags.sparse
+    with pytest.raises(TypeError, match="for the reference"):
+        cw.LOCOMP(KMeans(3), reference=ward(), **options).fit(X)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

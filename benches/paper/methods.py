@@ -15,7 +15,18 @@ OTHERS = ("PBFI", "LRP", "FCM-SHAP", "PFI", "IMPACC")
 BASE = {"PBFI": "k-means", "LRP": "k-means", "FCM-SHAP": "fuzzy c-means", "IMPACC": "Ward"}
 
 
-def make_method(name: str, clusterer: Any, n_clusters: int, seed: int, n_patches: int, size: float = 0.2) -> Any:
+def make_method(
+    name: str,
+    clusterer: Any,
+    n_clusters: int,
+    seed: int,
+    n_patches: int,
+    size: float = 0.2,
+    *,
+    classifier: Any = None,
+    loss: str = "hinge",
+    reference: Any = "full",
+) -> Any:
     """Return an unfitted method.
 
     Parameters
@@ -29,13 +40,16 @@ def make_method(name: str, clusterer: Any, n_clusters: int, seed: int, n_patches
         Of LOCO-MP; RAMPART has a fifth of them in each round.
     size : float
         Fraction of the observations and of the features in a minipatch.
+    classifier, loss, reference : estimator or None, str, estimator or "full"
+        Of LOCO-MP and RAMPART.
     """
     k_means = KMeans(n_clusters, n_init=10)
-    common = {"max_samples": size, "max_features": size, "random_state": seed}
+    sizes = {"max_samples": size, "max_features": size}
+    common = {**sizes, "loss": loss, "reference": reference, "random_state": seed}
     if name == "LOCO-MP":
-        return cw.LOCOMP(clusterer, n_patches=n_patches, **common)
+        return cw.LOCOMP(clusterer, classifier, n_patches=n_patches, **common)
     if name == "LOCO-RAMPART":
-        return cw.LOCORampart(clusterer, n_patches=max(n_patches // 5, 1), **common)
+        return cw.LOCORampart(clusterer, classifier, n_patches=max(n_patches // 5, 1), **common)
     if name == "PBFI":
         return comparators.PrototypeImportance(k_means, random_state=seed)
     if name == "LRP":

@@ -30,16 +30,16 @@ MEMORY_ADVICE = "smaller parts of the data (max_samples), or reference='overlap'
 WANTED = "fit_predict, or fit and labels_, or fit and predict"
 
 
-def check_clusterer(clusterer: Any) -> Any:
-    """Return `clusterer` if it can cluster, else say what it lacks."""
+def check_clusterer(clusterer: Any, name: str = "clusterer") -> Any:
+    """Return `clusterer` if it can cluster, else say what it lacks; a message calls it by the parameter's name."""
     if isinstance(clusterer, type):
-        raise TypeError(f"clusterer must be an instance, got the class {clusterer.__name__}: write it with ()")
+        raise TypeError(f"{name} must be an instance, got the class {clusterer.__name__}: write it with ()")
     kind = get_tags(clusterer).estimator_type if hasattr(clusterer, "__sklearn_tags__") else None
     if kind in ("classifier", "regressor") and not hasattr(clusterer, "fit_predict"):
-        raise TypeError(f"clusterer must be a clusterer, got {clusterer!r}, which is a {kind}")
+        raise TypeError(f"{name} must be a clusterer, got {clusterer!r}, which is a {kind}")
     if hasattr(clusterer, "fit_predict") or hasattr(clusterer, "fit"):
         return clusterer
-    raise TypeError(f"clusterer must have {WANTED}; got {clusterer!r} of type {type(clusterer).__name__}")
+    raise TypeError(f"{name} must have {WANTED}; got {clusterer!r} of type {type(clusterer).__name__}")
 
 
 def check_classifier(classifier: Any) -> Any:

@@ -28,7 +28,13 @@ from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._progress import Progress, ReportsProgress
-from clusterwhy._reference import check_reference, reference_from_all_data
+from clusterwhy._reference import (
+    check_reference,
+    clusterer_of_all_data,
+    given_labels,
+    is_labels,
+    reference_from_all_data,
+)
 from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise, try_loss
 from clusterwhy._validation import (
     check_count,
@@ -39,7 +45,6 @@ from clusterwhy._validation import (
     check_path,
     check_verbose,
     decode_labels,
-    encode_reference,
     n_threads,
     seed_from_random_state,
     warn_nothing_to_explain,
@@ -60,6 +65,8 @@ class Settings:
 
     clusterer: Any
     classifier: Any
+    #: What clusters all the data for the reference, if anything does.
+    whole: Any
     loss: Loss
     engine: str
     barrier: float
@@ -128,8 +135,10 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
     def _check_settings(self) -> Settings:
         check_reference(self.reference)
         check_path(self.checkpoint, "checkpoint")
+        estimators = self._estimators()
         return Settings(
-            **self._estimators(),
+            **estimators,
+            whole=clusterer_of_all_data(self.reference, estimators["clusterer"]),
             loss=check_loss(self.loss),
             engine=check_option(self.engine, "engine", ENGINES),
             barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),
@@ -165,7 +174,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
 
     def _identity(self, X: Any, settings: Settings, engine: str, design: Minipatches) -> Identity:
         """Describe all that minipatches depend on, besides their number."""
-        reference = self.reference if isinstance(self.reference, str) else np.asarray(self.reference)
+        reference = np.asarray(self.reference) if is_labels(self.reference) else self.reference
         return {
             **versions(),
             "X": describe_data(X),
@@ -174,7 +183,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
             **describe_estimator("classifier", settings.classifier),
             "max_samples": f"{design.n_rows} of {design.n_samples}",
             "max_features": f"{design.n_columns} of {design._n_active}",
-            "reference": describe(reference),
+            **describe_estimator("reference", reference),
             "engine": str(engine),
             "random_state": str(design.seed),
         }
@@ -196,7 +205,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         if not warn_nothing_to_explain(X, grown.classes):
             warn_clusters(grown.consensus, grown.reference, grown.classes)
             advice = ", and try larger minipatches (max_samples, max_features)"
-            given = None if isinstance(self.reference, str) else grown.reference
+            given = grown.reference if is_labels(self.reference) else None
             warn_chance(self.loo_proba_, grown.consensus, given, advice)
 
     # ------------------------------------------------------------------ sets of features
@@ -286,7 +295,8 @@ class LOCOMP(MinipatchMixin):
     ----------
     clusterer : estimator, default=None
         With ``fit_predict``, or ``fit`` and ``labels_``, or ``fit`` and ``predict``; a Pipeline too. None is
-        Ward clustering into as many clusters as the labels passed as `reference` have, or 2. Never changed:
+        Ward clustering into as many clusters as the labels passed as `reference` have, or 2; or the clusterer that is
+        passed there. Never changed:
         every minipatch is clustered by a copy.
     classifier : estimator, default=None
         Its votes are soft where it has ``predict_proba``, hard else. None is a
@@ -314,8 +324,9 @@ class LOCOMP(MinipatchMixin):
         standard errors. A callable ``loss(y, proba)`` gets codes (n,) and probabilities (n, K), whose column
         ``k`` is ``classes_[k]``, and returns one value per observation, or one number for the whole set. A copy
         of it is tried on the reference labels before any minipatch is fitted, unless these are built from overlaps.
-    reference : {"full", "overlap"} or array-like of shape (N,), default="full"
-        The labels that minipatches are aligned to: those of `clusterer` on all the data; built from the
+    reference : {"full", "overlap"}, estimator or array-like of shape (N,), default="full"
+        The labels that minipatches are aligned to: those of `clusterer` on all the data, or of another clusterer (the
+        same with more starts, say: this one clustering may cost more than each of thousands); built from the
         minipatches' overlaps alone, where clustering all the data costs too much; or labels to explain
         (integers with -1 for noise, or strings). Minipatches are clustered all the same, and the labels name their
         clusters: what is explained is the consensus, and a warning says when it is not much like the labels. No
@@ -516,13 +527,13 @@ class LOCOMP(MinipatchMixin):
             seed=self._settle_seed(before),
         )
         check_something_left_out(design)
-        reference = None if isinstance(self.reference, str) else encode_reference(self.reference, n_samples)
+        reference = given_labels(self.reference, n_samples)
         choice, engine = settings.choose_engine(X, design.n_columns, workers)
         identity = self._identity(X, settings, choice, design)
         if before is not None:
             check_can_grow(before, target, identity)
         checkpoint = None if self.checkpoint is None else Checkpoint(self.checkpoint, identity)
-        if reference is None and self.reference == "full":
+        if settings.whole is not None:
             if before is not None:
                 reference = before.reference, before.classes
             else:
@@ -549,8 +560,8 @@ def cluster_all(
 ) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Cluster all the data for the reference, unless a checkpoint knows what comes of it."""
     if checkpoint is None:
-        return reference_from_all_data(settings.clusterer, X, seed)
-    codes, classes = checkpoint.once("reference", lambda: reference_from_all_data(settings.clusterer, X, seed))
+        return reference_from_all_data(settings.whole, X, seed)
+    codes, classes = checkpoint.once("reference", lambda: reference_from_all_data(settings.whole, X, seed))
     return codes, classes
 
 
@@ -583,9 +594,10 @@ def accept_nan(clusterer: Any, classifier: Any) -> bool:
 
 def accept_sparse(clusterer: Any, reference: Any) -> bool:
     """Whether sparse data go all the way: the reference alone needs a clusterer that takes them."""
-    if not (isinstance(reference, str) and reference == "full"):
+    if is_labels(reference) or (isinstance(reference, str) and reference == "overlap"):
         return True
-    return hasattr(clusterer, "__sklearn_tags__") and bool(get_tags(clusterer).input_tags.sparse)
+    whole = clusterer_of_all_data(reference, clusterer)
+    return hasattr(whole, "__sklearn_tags__") and bool(get_tags(whole).input_tags.sparse)
 
 
 def check_something_left_out(patches: Minipatches) -> None:

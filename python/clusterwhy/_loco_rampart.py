@@ -21,14 +21,9 @@ from clusterwhy._inference import rank_features
 from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_missing_votes
 from clusterwhy._patches import Minipatches
 from clusterwhy._progress import Progress
+from clusterwhy._reference import given_labels
 from clusterwhy._scores import Loss, try_loss
-from clusterwhy._validation import (
-    MAX_COUNT,
-    check_data,
-    check_patch_size,
-    check_positive,
-    encode_reference,
-)
+from clusterwhy._validation import MAX_COUNT, check_data, check_patch_size, check_positive
 
 SCORES = (
     "feature_importances_",
@@ -69,9 +64,9 @@ class LOCORampart(MinipatchMixin):
     checkpoint : str or path-like, default=None
         As in :class:`LOCOMP`, but all parameters must be the same: which features a round has depends on all of the
         rounds before. For that reason there is no warm start either.
-    reference : {"full", "overlap"} or array-like of shape (N,), default="full"
-        ``"full"`` clusters all the data anew in each round, on the features still in, and carries the label
-        names over from round to round; ``"overlap"`` builds labels in the first round, and later rounds
+    reference : {"full", "overlap"}, estimator or array-like of shape (N,), default="full"
+        ``"full"``, or a clusterer, clusters all the data anew in each round, on the features still in, and carries
+        the label names over from round to round; ``"overlap"`` builds labels in the first round, and later rounds
         align to the consensus of the round before; labels passed stay as they are.
 
     Attributes
@@ -187,7 +182,7 @@ class LOCORampart(MinipatchMixin):
             raise ValueError(
                 f"patch_growth must be 1 when n_patches='auto' finds each round's number, got {growth:g}"
             )
-        given = None if isinstance(self.reference, str) else encode_reference(self.reference, X.shape[0])
+        given = given_labels(self.reference, X.shape[0])
         checkpoint = None
         if self.checkpoint is not None:
             checkpoint = Checkpoint(self.checkpoint, self._run_identity(X, settings, seed))
@@ -252,7 +247,7 @@ class LOCORampart(MinipatchMixin):
         checkpoint: Checkpoint | None,
     ) -> tuple[NDArray[np.int32], NDArray[Any]] | None:
         """Return the labels that a round aligns to, under the names of the round before."""
-        if self.reference == "overlap":
+        if settings.whole is None:
             return None if before is None else (before.consensus, before.classes)
         part = X if len(active) == X.shape[1] else X[:, active]
         codes, classes = cluster_all(part, settings, seed, checkpoint)

@@ -32,7 +32,14 @@ from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_nan, accept_sparse
 from clusterwhy._parallel import data_on_workers, preferred_workers, run_blocks
 from clusterwhy._progress import Progress, ReportsProgress
-from clusterwhy._reference import check_reference, reference_from_all_data, reference_from_overlaps
+from clusterwhy._reference import (
+    check_reference,
+    clusterer_of_all_data,
+    given_labels,
+    is_labels,
+    reference_from_all_data,
+    reference_from_overlaps,
+)
 from clusterwhy._scores import (
     Loss,
     call_loss,
@@ -49,7 +56,6 @@ from clusterwhy._validation import (
     check_patch_size,
     check_verbose,
     decode_labels,
-    encode_reference,
     n_threads,
     seed_from_random_state,
     warn_nothing_to_explain,
@@ -207,9 +213,9 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         Calibrate on each of so many folds in turn instead of on one part.
     loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
         As in :class:`LOCOMP`.
-    reference : {"full", "overlap"} or array-like of shape (N,), default="full"
-        The labels that name the clusters of all splits: those of `clusterer` on all the data; built from the
-        parts where they overlap; or given.
+    reference : {"full", "overlap"}, estimator or array-like of shape (N,), default="full"
+        The labels that name the clusters of all splits: those of `clusterer` on all the data, or of another
+        clusterer; built from the parts where they overlap; or given.
     n_features_to_select : int or float, default=None
         Features that ``get_support`` and ``transform`` keep: a count or a fraction; None is half.
     n_jobs : int, default=None
@@ -380,7 +386,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         self.reference_labels_ = decode_labels(codes, classes)
         consensus = self._collect(judges, rises, codes, n_samples, threads)
         if not nothing:
-            warn_chance(self.loo_proba_, consensus, None if isinstance(self.reference, str) else codes)
+            given = codes if is_labels(self.reference) else None
+            warn_chance(self.loo_proba_, consensus, given)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
         repeats = check_count(self.n_repeats, "n_repeats")
@@ -413,10 +420,12 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         parts: list[list[NDArray[np.int64]]],
         seed: int,
     ) -> tuple[NDArray[np.int32], NDArray[Any]]:
-        if not isinstance(self.reference, str):
-            return encode_reference(self.reference, X.shape[0])
-        if self.reference == "full":
-            return reference_from_all_data(clusterer, X, seed)
+        given = given_labels(self.reference, X.shape[0])
+        if given is not None:
+            return given
+        whole = clusterer_of_all_data(self.reference, clusterer)
+        if whole is not None:
+            return reference_from_all_data(whole, X, seed)
         return reference_from_overlaps(
             [labels for part in parts for labels in part],
             [rows for split in splits for rows in (split.train, split.calibration)],

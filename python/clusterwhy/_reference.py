@@ -11,7 +11,7 @@ from scipy.sparse import issparse
 from sklearn.cluster import AgglomerativeClustering
 
 from clusterwhy import _core
-from clusterwhy._fitting import REFERENCE_STREAM, cluster, fresh, out_of_reach
+from clusterwhy._fitting import REFERENCE_STREAM, check_clusterer, cluster, fresh, out_of_reach
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import encode_reference
 
@@ -20,11 +20,39 @@ def check_reference(reference: Any) -> None:
     """Refuse what is not a form of reference."""
     named = isinstance(reference, str)
     if reference is None or (named and reference not in ("full", "overlap")):
-        raise ValueError(f"reference must be 'full', 'overlap' or an array of labels to explain, got {reference!r}")
+        raise ValueError(
+            "reference must be 'full', 'overlap', a clusterer for all the data or an array of labels to explain, "
+            f"got {reference!r}"
+        )
+    if _is_clusterer(reference):
+        check_clusterer(reference, "reference")
+
+
+def is_labels(reference: Any) -> bool:
+    """Whether the reference is labels, and not how to get them."""
+    return not (isinstance(reference, str) or _is_clusterer(reference))
+
+
+def given_labels(reference: Any, n_samples: int) -> tuple[NDArray[np.int32], NDArray[Any]] | None:
+    """Return codes (N,) and classes where the reference is labels, else None."""
+    return encode_reference(reference, n_samples) if is_labels(reference) else None
+
+
+def clusterer_of_all_data(reference: Any, clusterer: Any) -> Any:
+    """Return what clusters all the data for the reference; None where nothing does."""
+    if isinstance(reference, str):
+        return clusterer if reference == "full" else None
+    return reference if _is_clusterer(reference) else None
+
+
+def _is_clusterer(reference: Any) -> bool:
+    return any(hasattr(reference, name) for name in ("fit", "fit_predict"))
 
 
 def default_clusterer(reference: Any) -> Any:
-    """Ward clustering into as many clusters as there are labels to explain, or 2."""
+    """Return the reference's own clusterer, or Ward clustering into as many clusters as there are labels, or 2."""
+    if _is_clusterer(reference):
+        return reference
     n_clusters = 2
     if not isinstance(reference, str):
         labels = np.asarray(reference)

@@ -34,7 +34,10 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
 
     Within a component the features are independent, feature j of component k being gamma distributed with
     a shape and a scale of its own. Each M-step is exact: the scale has a closed form, and the shape a
-    solves :math:`\log a - \psi(a) = \log \bar x - \overline{\log x}`, by Newton's method.
+    solves :math:`\log a - \psi(a) = \log \bar x - \overline{\log x}`, by Newton's method. Every component
+    has a pseudo-observation besides, the average of the sample: without such a prior [1]_, the density of a component
+    of a single observation has no bound. Iterations go beyond where EM points to for as long as the likelihood
+    rises [2]_, which takes half as many of them.
 
     Parameters
     ----------
@@ -43,10 +46,10 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
     max_iter : int, default=200
         Most EM iterations for each start.
     tol : float, default=1e-4
-        EM has converged when the mean log-likelihood of an observation rises by less than this.
+        EM has converged when a plain iteration raises `lower_bound_` by less than this.
     n_init : int, default=3
         Number of starts. Each starts from one run of k-means on the standardised logarithms; the
-        highest likelihood wins.
+        highest `lower_bound_` wins.
     random_state : int, RandomState instance or None, default=None
         Determines the starts. Pass an int for reproducible output.
 
@@ -61,7 +64,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
     shift_ : ndarray of shape (n_features,), float64
         Subtracted from the data before anything else; see Notes.
     lower_bound_ : float
-        Mean log-likelihood of an observation.
+        What EM raises: the mean log-likelihood of the observations, pseudo-observations included.
     n_iter_ : int
         EM iterations of the best start.
     converged_ : bool
@@ -88,6 +91,12 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
 
     A component may end up without observations; it then keeps its row in the attributes, and its number
     is missing from `labels_`.
+
+    References
+    ----------
+    .. [1] C. Fraley and A. E. Raftery, "Bayesian Regularization for Normal Mixture Estimation and Model-Based
+       Clustering", Journal of Classification 24, 2007.
+    .. [2] R. Salakhutdinov and S. Roweis, "Adaptive Overrelaxed Bound Optimization Methods", ICML 2003.
 
     Examples
     --------
