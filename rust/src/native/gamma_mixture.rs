@@ -44,7 +44,7 @@ const PRIOR: f64 = 1.0;
 const GROWTH: f64 = 1.5;
 const FURTHEST: f64 = 32.0;
 /// No turn changes a parameter by more than this in its logarithm: `exp` is finite there.
-const LEAP: f64 = 50.0;
+const FURTHEST_LN: f64 = 50.0;
 
 /// A gamma mixture with its parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -271,13 +271,13 @@ impl Work {
         }
         self.forget_sums();
         self.add(level, 0, self.rows);
-        self.aim(level);
+        self.maximise(level);
         let (mut bound, mut length) = (f64::NEG_INFINITY, 1.0);
         for turn in 1.. {
-            self.place(level, length);
+            self.step(level, length);
             let reached = self.expect(level);
-            let plain = length == 1.0;
-            if !plain && !(reached > bound) {
+            let (plain, risen) = (length == 1.0, reached > bound);
+            if !(plain || risen) {
                 length = 1.0;
                 continue;
             }
@@ -288,7 +288,7 @@ impl Work {
             if converged || turn >= params.max_iter || stopped() {
                 return (bound, turn, converged);
             }
-            self.aim(level);
+            self.maximise(level);
             // The last turn is a plain one: it cannot fail.
             length = if small || turn + 1 == params.max_iter { 1.0 } else { FURTHEST.min(GROWTH * length) };
         }
@@ -312,7 +312,7 @@ impl Work {
     }
 
     /// The M-step: the parameters that the sums point to.
-    fn aim(&mut self, level: Level) {
+    fn maximise(&mut self, level: Level) {
         let total = self.total();
         self.mass.iter_mut().for_each(|mass| *mass += PRIOR);
         let (of_features, weights) = self.target.split_at_mut(2 * self.columns * self.width);
@@ -321,11 +321,11 @@ impl Work {
     }
 
     /// Goes from the settled parameters in the target's direction, so many times as far, and finds the densities there.
-    fn place(&mut self, level: Level, length: f64) {
+    fn step(&mut self, level: Level, length: f64) {
         if length == 1.0 {
             self.point.copy_from_slice(&self.target);
         } else {
-            go(level, &self.settled, &self.target, length, &mut self.point);
+            extrapolate(level, &self.settled, &self.target, length, &mut self.point);
         }
         let (of_features, weights) = self.point.split_at_mut(2 * self.columns * self.width);
         let weights = &mut weights[..self.components];
@@ -456,13 +456,13 @@ fn targets_body(mass: &[f64], sums: &[f64], of_sample: &[f64], out: &mut [f64]) 
 
 dispatch! {
     /// `from (to / from)^length`, for positive numbers.
-    fn go(from: &[f64], to: &[f64], length: f64, out: &mut [f64]) = go_body
+    fn extrapolate(from: &[f64], to: &[f64], length: f64, out: &mut [f64]) = extrapolate_body
 }
 
 #[inline(always)]
-fn go_body(from: &[f64], to: &[f64], length: f64, out: &mut [f64]) {
+fn extrapolate_body(from: &[f64], to: &[f64], length: f64, out: &mut [f64]) {
     for (out, (from, to)) in out.iter_mut().zip(from.iter().zip(to)) {
-        *out = from * exp((length * ln(to / from)).clamp(-LEAP, LEAP));
+        *out = from * exp((length * ln(to / from)).clamp(-FURTHEST_LN, FURTHEST_LN));
     }
 }
 
@@ -578,8 +578,8 @@ mod tests {
             let params = GammaMixture { n_components: components, max_iter: 1, tol: 0.0, n_init: 1 };
             let (mut bound, ..) = work.run(simd::level(), &start, &params, &|| false);
             for _ in 0..10 {
-                work.aim(simd::level());
-                work.place(simd::level(), 1.0);
+                work.maximise(simd::level());
+                work.step(simd::level(), 1.0);
                 let next = work.expect(simd::level());
                 assert!(next >= bound - 1e-9, "{next} after {bound}");
                 bound = next;
@@ -638,8 +638,8 @@ mod tests {
         let once = GammaMixture { max_iter: 1, ..params };
         let (mut plain, mut plain_turns, _) = work.run(level, &start, &once, &|| false);
         let turn = |work: &mut Work| {
-            work.aim(level);
-            work.place(level, 1.0);
+            work.maximise(level);
+            work.step(level, 1.0);
             work.expect(level)
         };
         loop {
