@@ -259,7 +259,7 @@ FITS = {
     "sparse for Ward": (
         lambda: mp(clusterer=AgglomerativeClustering(3)).fit(sp.csr_array(X)),
         TypeError,
-        "AgglomerativeClustering failed on all the data.*[Ss]parse.*use reference='overlap' or pass labels",
+        "AgglomerativeClustering failed on all the data.*[Ss]parse.*reference='overlap', a clusterer.*, or labels",
     ),
     # sizes and numbers
     "max_samples 0": (
@@ -355,6 +355,12 @@ FITS = {
         lambda: mp(reference="half").fit(X),
         ValueError,
         "reference must be 'full', 'overlap', a clusterer for all the data or an array of labels.*, got 'half'",
+    ),
+    "reference object": (lambda: mp(reference=object()).fit(X), ValueError, "reference must be 'full'.* got <object"),
+    "reference method": (
+        lambda: mp(reference=KMeans(3).fit_predict).fit(X),
+        ValueError,
+        "reference must be 'full'.*",
     ),
     "reference class": (
         lambda: split(reference=KMeans).fit(X),

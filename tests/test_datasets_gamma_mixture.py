@@ -31,30 +31,29 @@ def test_scikit_learn_checks():
 
 
 def plain_em(X, responsibilities, n_iter):
-    """EM by the formulas, with SciPy's special functions and an average observation more in each component."""
-    total = len(X) + responsibilities.shape[1]
-    mean, mean_log = X.mean(axis=0), np.log(X).mean(axis=0)
+    """EM by the formulas, with SciPy's special functions; shapes have one more observation, spread as the sample."""
+    spread = np.log(X.mean(axis=0)) - np.log(X).mean(axis=0)
     for _ in range(n_iter):
-        mass = responsibilities.sum(axis=0) + 1
-        means = (responsibilities.T @ X + mean) / mass[:, None]
-        gaps = np.log(means) - (responsibilities.T @ np.log(X) + mean_log) / mass[:, None]
+        mass = responsibilities.sum(axis=0)[:, None]
+        means = responsibilities.T @ X / mass
+        gaps = np.log(means) - responsibilities.T @ np.log(X) / mass
+        gaps = (mass * gaps + spread) / (mass + 1)
         shapes = 0.5 / gaps
         for _ in range(60):
             slopes = shapes**2 * (1 / shapes - polygamma(1, shapes))
             shapes = 1 / (1 / shapes + (np.log(shapes) - digamma(shapes) - gaps) / slopes)
         scales = means / shapes
-        terms = stats.gamma.logpdf(X[:, None, :], shapes, scale=scales).sum(axis=2) + np.log(mass / total)
+        terms = stats.gamma.logpdf(X[:, None, :], shapes, scale=scales).sum(axis=2) + np.log(mass[:, 0] / len(X))
         norms = logsumexp(terms, axis=1, keepdims=True)
         responsibilities = np.exp(terms - norms)
-    bound = (norms.sum() + prior(X, mass / total, shapes, scales)) / total
-    return bound, mass / total, shapes, scales
+    bound = (norms.sum() + prior(X, shapes)) / len(X)
+    return bound, mass[:, 0] / len(X), shapes, scales
 
 
-def prior(X, weights, shapes, scales):
-    """The log-density of every component at the average observation, whose logarithms are average, too."""
-    mean, mean_log = X.mean(axis=0), np.log(X).mean(axis=0)
-    constants = gammaln(shapes) + shapes * np.log(scales)
-    return ((shapes - 1) * mean_log - mean / scales - constants).sum() + np.log(weights).sum()
+def prior(X, shapes):
+    """The prior's log-density of the shapes."""
+    spread = np.log(X.mean(axis=0)) - np.log(X).mean(axis=0)
+    return (shapes * (np.log(shapes) - 1 - spread) - gammaln(shapes)).sum()
 
 
 def test_the_end_is_a_fixed_point_of_plain_em():
@@ -70,6 +69,22 @@ def test_the_end_is_a_fixed_point_of_plain_em():
     np.testing.assert_allclose(fitted["weights"], weights, rtol=1e-3)
     np.testing.assert_allclose(fitted["shapes"], shapes, rtol=1e-3)
     np.testing.assert_allclose(fitted["scales"], scales, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("n_features", "ratio"), [(2, 1e3), (4, 1e4), (1, 100)])
+def test_clusters_of_very_different_sizes_are_told_apart(n_features, ratio):
+    y = np.repeat([0, 1, 2], 70)
+    X = np.random.default_rng(0).gamma(5, size=(210, n_features)) * (ratio**y)[:, None]
+    model = GammaMixture(3, n_init=5, random_state=0).fit(X)
+    assert adjusted_rand_score(y, model.labels_) == 1
+
+
+def test_an_extreme_row_does_not_merge_the_others():
+    y = np.repeat([0, 1, 2], 70)
+    X = np.random.default_rng(1).gamma(3, size=(210, 4)) * (4.0**y)[:, None]
+    X[0] *= 1e5
+    model = GammaMixture(4, n_init=10, random_state=0).fit(X)
+    assert adjusted_rand_score(y[1:], model.labels_[1:]) > 0.85
 
 
 def test_no_component_has_the_unbounded_density_of_a_single_observation():
@@ -132,8 +147,9 @@ def test_a_single_component_is_the_maximum_likelihood_fit():
     model = GammaMixture(1, random_state=0).fit(x)
     shape, _, scale = stats.gamma.fit(x[:, 0], floc=0)
     np.testing.assert_allclose([model.shapes_[0, 0], model.scales_[0, 0]], [shape, scale], rtol=1e-4)
-    # The average is all that the prior adds, and changes nothing.
-    np.testing.assert_allclose(model.lower_bound_, stats.gamma(shape, scale=scale).logpdf(x).mean())
+    # The prior's observation is as spread as the sample, and changes nothing but the bound.
+    bound = stats.gamma(shape, scale=scale).logpdf(x).mean() + prior(x, shape) / len(x)
+    np.testing.assert_allclose(model.lower_bound_, bound)
 
 
 def test_parameters_are_recovered(two_gammas):
@@ -159,8 +175,8 @@ def test_probabilities_agree_with_scipy(two_gammas):
     ).T
     proba = model.predict_proba(X)
     np.testing.assert_allclose(proba, densities / densities.sum(axis=1, keepdims=True), atol=1e-8)
-    bound = np.log(densities.sum(axis=1)).sum() + prior(X, model.weights_, model.shapes_, model.scales_)
-    np.testing.assert_allclose(model.lower_bound_, bound / (len(X) + 3), rtol=1e-8)
+    bound = np.log(densities.sum(axis=1)).sum() + prior(X, model.shapes_)
+    np.testing.assert_allclose(model.lower_bound_, bound / len(X), rtol=1e-8)
     np.testing.assert_array_equal(model.predict(X), proba.argmax(axis=1))
     np.testing.assert_array_equal(model.predict(X), model.labels_)
 

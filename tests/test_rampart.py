@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.naive_bayes import GaussianNB
 
@@ -67,3 +68,29 @@ def test_large_minipatches_do_not_fill_late_rounds(max_features):
     fitted = fit(8, 2, max_features=max_features)
     assert [len(r["features"]) for r in fitted.rounds_] == [8, 4, 2]
     assert fitted.patches_.n_columns == 1
+
+
+def test_a_reference_that_collapses_in_a_later_round_is_told():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 12)) + np.repeat([0, 4, 8], 20)[:, None]
+
+    class OneLater(ClusterMixin, BaseEstimator):
+        def fit_predict(self, X, y=None):
+            return np.repeat([0, 1, 2], 20) if X.shape[1] == 12 else np.zeros(60, dtype=int)
+
+    model = cw.LOCORampart(KMeans(3), n_patches=30, n_features_to_select=4, reference=OneLater(), random_state=0)
+    with pytest.warns(UserWarning, match="a single cluster on the 6 features of a later round"):
+        model.fit(X)
+
+
+def test_a_clusterer_that_has_nothing_to_do_with_the_clusters_is_told():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 12)) + np.repeat([0, 4, 8], 30)[:, None]
+
+    class Random(ClusterMixin, BaseEstimator):
+        def fit_predict(self, X, y=None):
+            return np.random.default_rng(0).integers(0, 3, len(X))
+
+    for method, options in ((cw.LOCOMP, {"n_patches": 100}), (cw.LOCOSplit, {})):
+        with pytest.warns(UserWarning, match="hardly better than by chance"):
+            method(KMeans(3), reference=Random(), random_state=0, **options).fit(X)

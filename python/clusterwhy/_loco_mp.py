@@ -205,7 +205,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         if not warn_nothing_to_explain(X, grown.classes):
             warn_clusters(grown.consensus, grown.reference, grown.classes)
             advice = ", and try larger minipatches (max_samples, max_features)"
-            given = grown.reference if is_labels(self.reference) else None
+            given = None if isinstance(self.reference, str) else grown.reference
             warn_chance(self.loo_proba_, grown.consensus, given, advice)
 
     # ------------------------------------------------------------------ sets of features

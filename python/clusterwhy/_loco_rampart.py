@@ -24,6 +24,7 @@ from clusterwhy._progress import Progress
 from clusterwhy._reference import given_labels
 from clusterwhy._scores import Loss, try_loss
 from clusterwhy._validation import MAX_COUNT, check_data, check_patch_size, check_positive
+from clusterwhy._warnings import warn_user
 
 SCORES = (
     "feature_importances_",
@@ -253,6 +254,12 @@ class LOCORampart(MinipatchMixin):
         codes, classes = cluster_all(part, settings, seed, checkpoint)
         if before is None:
             return codes, classes
+        if len(classes) == 1:
+            warn_user(
+                f"all the data make a single cluster on the {len(active)} features of a later round: its scores mean "
+                "nothing, and its survivors are arbitrary. Check that the parameters of the clusterer suit fewer "
+                "features, pass labels as reference, or select more features (n_features_to_select)"
+            )
         renamed = align_labels(codes, before.reference)
         return renamed.astype(np.int32), before.classes
 

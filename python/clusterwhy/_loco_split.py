@@ -36,7 +36,6 @@ from clusterwhy._reference import (
     check_reference,
     clusterer_of_all_data,
     given_labels,
-    is_labels,
     reference_from_all_data,
     reference_from_overlaps,
 )
@@ -386,8 +385,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         self.reference_labels_ = decode_labels(codes, classes)
         consensus = self._collect(judges, rises, codes, n_samples, threads)
         if not nothing:
-            given = codes if is_labels(self.reference) else None
-            warn_chance(self.loo_proba_, consensus, given)
+            warn_chance(self.loo_proba_, consensus, None if isinstance(self.reference, str) else codes)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
         repeats = check_count(self.n_repeats, "n_repeats")

@@ -19,7 +19,7 @@ from clusterwhy._validation import encode_reference
 def check_reference(reference: Any) -> None:
     """Refuse what is not a form of reference."""
     named = isinstance(reference, str)
-    if reference is None or (named and reference not in ("full", "overlap")):
+    if (named and reference not in ("full", "overlap")) or (is_labels(reference) and np.ndim(reference) == 0):
         raise ValueError(
             "reference must be 'full', 'overlap', a clusterer for all the data or an array of labels to explain, "
             f"got {reference!r}"
@@ -78,7 +78,11 @@ def fit_all_data(
     """Return the fitted copy of the clusterer besides what :func:`reference_from_all_data` returns."""
     copy = fresh(clusterer, seed, stream, keep_given=True)
     # A clusterer may take dense data only, which minipatches are; nothing else is amiss with all of them.
-    advice = "parts of sparse data are dense: use reference='overlap' or pass labels" if issparse(X) else ""
+    advice = (
+        "parts of sparse data are dense: use reference='overlap', a clusterer that takes sparse data, or labels"
+        if issparse(X)
+        else ""
+    )
     with single_threaded_libraries():
         labels = cluster(copy, out_of_reach(copy, X), "all the data, for the reference", advice)
     return copy, *encode_reference(labels, len(labels))

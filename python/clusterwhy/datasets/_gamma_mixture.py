@@ -34,10 +34,10 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
 
     Within a component the features are independent, feature j of component k being gamma distributed with
     a shape and a scale of its own. Each M-step is exact: the scale has a closed form, and the shape a
-    solves :math:`\log a - \psi(a) = \log \bar x - \overline{\log x}`, by Newton's method. Every component
-    has a pseudo-observation besides, the average of the sample: without such a prior [1]_, the density of a component
-    of a single observation has no bound. Iterations go beyond where EM points to for as long as the likelihood
-    rises [2]_, which takes half as many of them.
+    solves :math:`\log a - \psi(a) = \log \bar x - \overline{\log x}`, by Newton's method. A prior
+    counts for one observation more in each component, as spread as the whole sample, wherever the component is;
+    without it the density of a component of a single observation has no bound [1]_. Iterations go beyond where EM
+    points to for as long as the likelihood rises [2]_, which takes half as many of them.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
     shift_ : ndarray of shape (n_features,), float64
         Subtracted from the data before anything else; see Notes.
     lower_bound_ : float
-        What EM raises: the mean log-likelihood of the observations, pseudo-observations included.
+        What EM raises: the log-likelihood of the observations and the log-density of the prior, over `n_samples`.
     n_iter_ : int
         EM iterations of the best start.
     converged_ : bool

@@ -7,10 +7,10 @@
 //! data, logarithms beside values, with a thin matrix of one column a component; so are the sums that the M-step needs, with the
 //! transposed data.
 //!
-//! Every component has a pseudo-observation besides, an average of the sample: its values are the features' means and its
-//! logarithms the means of their logarithms. That is the conjugate prior of the weight of one observation (as Fraley and Raftery 2007
-//! have it for Gaussian mixtures). Without it the density of a component of a single observation has no bound.
-//! What EM raises, the *bound*, is the mean log-likelihood of all observations, these included.
+//! A component of a single observation would have a density without bound. Shapes have a prior, therefore, as Fraley and Raftery
+//! (2007) give one to the variances of Gaussian mixtures: one observation more in each component, at whose mean it does not pull,
+//! with the `ln(mean) - mean(ln)` of the whole sample. It adds `a ln a - ln Gamma(a) - a (1 + ratio)` of each shape to the
+//! log-likelihood. What EM raises, the *bound*, is this sum over the number of observations.
 //!
 //! EM is slow where groups overlap. Each turn goes on, in logarithms, beyond where the M-step points to, half as far again as the
 //! turn before, for as long as the bound rises; where it does not, the M-step itself is taken (the adaptive overrelaxation of
@@ -38,8 +38,11 @@ const CHUNK: usize = 24;
 const MIN_LOG_RATIO: f64 = 1e-8;
 /// Where a feature has values that are not positive, its smallest lands this many of its standard deviations above 0.
 const SHIFT_MARGIN: f64 = 0.1;
-/// How many observations a component's pseudo-observation counts for.
+/// How many observations the prior of a component's shapes counts for.
 const PRIOR: f64 = 1.0;
+/// An observation's share so small that it is seen only by a component that has lost all observations: such a
+/// component takes the parameters of the whole sample, and stays finite.
+const SHARE: f64 = 10.0 * f64::EPSILON;
 /// How much further each turn goes than the one before, and the furthest, in lengths of the M-step.
 const GROWTH: f64 = 1.5;
 const FURTHEST: f64 = 32.0;
@@ -62,7 +65,7 @@ pub struct GammaMixture {
 /// What one run of EM arrives at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
-    /// Mean log-likelihood of the observations and pseudo-observations.
+    /// Log-likelihood of the observations and log-density of the prior, over the number of observations.
     pub bound: f64,
     /// Turns taken.
     pub turns: usize,
@@ -163,8 +166,10 @@ struct Work {
     width: usize,
     /// Each observation's logarithms, then its values.
     data: Vec<f64>,
-    /// Means of the columns of `data`: the pseudo-observation.
+    /// Means of the columns of `data`.
     means: Vec<f64>,
+    /// `ln(mean) - mean(ln)` of each feature in the whole sample.
+    ratios: Vec<f64>,
     standardised: Vec<f64>,
     responsibilities: Vec<f64>,
     joint: Vec<f64>,
@@ -180,6 +185,8 @@ struct Work {
     /// What the data are multiplied with in a log-density: the shapes less 1, then the negative rates (1 / scale).
     factors: Vec<f64>,
     constants: Vec<f64>,
+    /// Log-density of the prior at the shapes of each component.
+    priors: Vec<f64>,
 }
 
 impl Work {
@@ -238,7 +245,7 @@ impl Work {
             parameters.clear();
             parameters.resize((2 * columns + 1) * self.width, 0.0);
         }
-        for of_components in [&mut self.constants, &mut self.mass] {
+        for of_components in [&mut self.constants, &mut self.priors, &mut self.mass] {
             of_components.clear();
             of_components.resize(self.width, 0.0);
         }
@@ -254,6 +261,11 @@ impl Work {
             self.data.extend_from_slice(x);
         }
         self.means = moments(&self.data, 2 * self.columns).0;
+        let (mean_log, mean) = self.means.split_at(self.columns);
+        let ratios =
+            mean.iter().zip(mean_log).map(|(mean, mean_log)| (ln(*mean) - mean_log).max(MIN_LOG_RATIO));
+        self.ratios.clear();
+        self.ratios.extend(ratios);
         log_x
     }
 
@@ -313,11 +325,11 @@ impl Work {
 
     /// The M-step: the parameters that the sums point to.
     fn maximise(&mut self, level: Level) {
-        let total = self.total();
-        self.mass.iter_mut().for_each(|mass| *mass += PRIOR);
+        let total = self.rows as f64 + self.components as f64 * SHARE;
+        self.mass.iter_mut().for_each(|mass| *mass += SHARE);
         let (of_features, weights) = self.target.split_at_mut(2 * self.columns * self.width);
         weights.iter_mut().zip(&self.mass).for_each(|(weight, mass)| *weight = mass / total);
-        targets(level, &self.mass, &self.sums, &self.means, of_features);
+        targets(level, &self.mass, &self.sums, &self.means, &self.ratios, of_features);
     }
 
     /// Goes from the settled parameters in the target's direction, so many times as far, and finds the densities there.
@@ -336,7 +348,9 @@ impl Work {
             *weight /= total;
             *constant = ln(*weight);
         }
-        densities(level, of_features, &mut self.shapes, &mut self.factors, &mut self.constants);
+        self.priors.fill(0.0);
+        let (shapes, factors) = (&mut self.shapes, &mut self.factors);
+        densities(level, of_features, &self.ratios, shapes, factors, &mut self.constants, &mut self.priors);
     }
 
     /// The proportions of the components in the settled parameters.
@@ -358,21 +372,8 @@ impl Work {
             total += shares(level, joint, &mut self.responsibilities[first * width..last * width], width);
             self.add(level, first, last);
         }
-        (total + PRIOR * self.prior()) / self.total()
-    }
-
-    /// How many observations there are, pseudo-observations included.
-    fn total(&self) -> f64 {
-        self.rows as f64 + PRIOR * self.components as f64
-    }
-
-    /// The log-density of every component at the pseudo-observation, added up.
-    fn prior(&self) -> f64 {
-        let mut densities = self.constants.clone();
-        for (factors, mean) in self.factors.chunks_exact(self.width).zip(&self.means) {
-            densities.iter_mut().zip(factors).for_each(|(density, factor)| *density += mean * factor);
-        }
-        densities[..self.components].iter().sum()
+        let prior: f64 = self.priors[..self.components].iter().sum();
+        (total + PRIOR * prior) / self.rows as f64
     }
 
     /// Writes the most probable component of each observation.
@@ -429,26 +430,29 @@ fn lanes_mut(values: &mut [f64], at: usize) -> &mut [f64; LANES] {
 }
 
 dispatch! {
-    /// Means and `ln(mean) - mean(ln)` from the sums and, for a component that lost all observations, the means of the sample.
-    fn targets(mass: &[f64], sums: &[f64], of_sample: &[f64], out: &mut [f64]) = targets_body
+    /// Means and `ln(mean) - mean(ln)`, the prior's `ratios` mixed in, from the sums and, for a component that lost all
+    /// observations, the means of the sample.
+    fn targets(mass: &[f64], sums: &[f64], of_sample: &[f64], ratios: &[f64], out: &mut [f64]) = targets_body
 }
 
 #[inline(always)]
-fn targets_body(mass: &[f64], sums: &[f64], of_sample: &[f64], out: &mut [f64]) {
+fn targets_body(mass: &[f64], sums: &[f64], of_sample: &[f64], ratios: &[f64], out: &mut [f64]) {
     let width = mass.len();
     let (sums_log, sums_x) = sums.split_at(sums.len() / 2);
     let (sample_log, sample_x) = of_sample.split_at(of_sample.len() / 2);
-    let (means, ratios) = out.split_at_mut(out.len() / 2);
+    let (means, own) = out.split_at_mut(out.len() / 2);
     for block in (0..width).step_by(LANES) {
         let mass = lanes(mass, block);
         for (j, (sample_x, sample_log)) in sample_x.iter().zip(sample_log).enumerate() {
             let at = j * width + block;
             let (sum_x, sum_log) = (lanes(sums_x, at), lanes(sums_log, at));
-            let (mean, ratio) = (lanes_mut(means, at), lanes_mut(ratios, at));
+            let (mean, ratio) = (lanes_mut(means, at), lanes_mut(own, at));
+            let prior = PRIOR * ratios[j];
             for l in 0..LANES {
-                mean[l] = (sum_x[l] + PRIOR * sample_x) / mass[l];
-                let log_ratio = ln(mean[l]) - (sum_log[l] + PRIOR * sample_log) / mass[l];
-                ratio[l] = if log_ratio > MIN_LOG_RATIO { log_ratio } else { MIN_LOG_RATIO };
+                mean[l] = (sum_x[l] + SHARE * sample_x) / mass[l];
+                let log_ratio = ln(mean[l]) - (sum_log[l] + SHARE * sample_log) / mass[l];
+                let mixed = (mass[l] * log_ratio + prior) / (mass[l] + PRIOR);
+                ratio[l] = if mixed > MIN_LOG_RATIO { mixed } else { MIN_LOG_RATIO };
             }
         }
     }
@@ -468,29 +472,50 @@ fn extrapolate_body(from: &[f64], to: &[f64], length: f64, out: &mut [f64]) {
 
 dispatch! {
     /// Shapes and factors of the features' densities from their means and `ln(mean) - mean(ln)`; adds what the densities of
-    /// a component have in common for all observations to `constants`.
-    fn densities(of_features: &[f64], shapes: &mut [f64], factors: &mut [f64], constants: &mut [f64]) = densities_body
+    /// a component have in common for all observations to `constants`, and the prior's log-density to `priors`.
+    fn densities(
+        of_features: &[f64],
+        ratios: &[f64],
+        shapes: &mut [f64],
+        factors: &mut [f64],
+        constants: &mut [f64],
+        priors: &mut [f64],
+    ) = densities_body
 }
 
 #[inline(always)]
-fn densities_body(of_features: &[f64], shapes: &mut [f64], factors: &mut [f64], constants: &mut [f64]) {
+fn densities_body(
+    of_features: &[f64],
+    ratios: &[f64],
+    shapes: &mut [f64],
+    factors: &mut [f64],
+    constants: &mut [f64],
+    priors: &mut [f64],
+) {
     let width = constants.len();
-    let (means, ratios) = of_features.split_at(shapes.len());
+    let (means, own) = of_features.split_at(shapes.len());
     let (powers, rates) = factors.split_at_mut(shapes.len());
     for block in (0..width).step_by(LANES) {
-        let mut constant = *lanes(constants, block);
-        for at in (block..shapes.len()).step_by(width) {
+        let (mut constant, mut prior) = (*lanes(constants, block), *lanes(priors, block));
+        for (j, ratio) in ratios.iter().enumerate() {
+            let at = j * width + block;
             let mean = lanes(means, at);
-            let shape = gamma_shapes(
-                &lanes(ratios, at).map(|ratio| if ratio > MIN_LOG_RATIO { ratio } else { MIN_LOG_RATIO }),
-            );
+            let own = lanes(own, at).map(|own| if own > MIN_LOG_RATIO { own } else { MIN_LOG_RATIO });
+            let shape = gamma_shapes(&own);
             let (mut rate, power) = ([0.0; LANES], lanes_mut(powers, at));
             for l in 0..LANES {
                 rate[l] = shape[l] / mean[l];
             }
-            // Alone in its loop, or it would not become vectors.
+            // Alone in their loops, or they would not become vectors.
+            let mut gamma = [0.0; LANES];
             for l in 0..LANES {
-                constant[l] += shape[l] * ln(rate[l]) - ln_gamma(shape[l]);
+                gamma[l] = ln_gamma(shape[l]);
+            }
+            for l in 0..LANES {
+                constant[l] += shape[l] * ln(rate[l]) - gamma[l];
+            }
+            for l in 0..LANES {
+                prior[l] += shape[l] * (ln(shape[l]) - 1.0 - ratio) - gamma[l];
             }
             for l in 0..LANES {
                 power[l] = shape[l] - 1.0;
@@ -499,6 +524,7 @@ fn densities_body(of_features: &[f64], shapes: &mut [f64], factors: &mut [f64], 
             *lanes_mut(rates, at) = rate.map(|rate| -rate);
         }
         *lanes_mut(constants, block) = constant;
+        *lanes_mut(priors, block) = prior;
     }
 }
 
@@ -679,12 +705,10 @@ mod tests {
         assert_eq!((fitted.turns, fitted.converged), (1, false));
         for k in 0..3 {
             let members: Vec<usize> = (k..rows).step_by(3).collect();
-            // The average of the sample is in every component.
-            assert!((fitted.weights[k] - (members.len() + 1) as f64 / (rows + 3) as f64).abs() < 1e-12);
+            assert!((fitted.weights[k] - members.len() as f64 / rows as f64).abs() < 1e-12);
             for j in 0..columns {
-                let average = values.iter().skip(j).step_by(columns).sum::<f64>() / rows as f64;
-                let sum = members.iter().map(|i| values[i * columns + j]).sum::<f64>();
-                let mean = (sum + average) / (members.len() + 1) as f64;
+                let mean =
+                    members.iter().map(|i| values[i * columns + j]).sum::<f64>() / members.len() as f64;
                 let product = fitted.shapes[k * columns + j] * fitted.scales[k * columns + j];
                 assert!((product / mean - 1.0).abs() < 1e-12);
             }
