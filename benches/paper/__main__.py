@@ -30,6 +30,7 @@ FULL = (
     "figure8",
     "figure7",
     "figure2",
+    "figure2_centroids",
     "figure2_unscaled",
     "cells",
 )
