@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import load_iris
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestCentroid
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -222,13 +222,6 @@ def test_ward_is_scikit_learns():
     ours, theirs = native.Ward(5).fit_predict(IRIS), AgglomerativeClustering(5).fit_predict(IRIS)
     pairs = set(zip(ours.tolist(), theirs.tolist(), strict=True))
     assert len(pairs) == 5
-
-
-def test_fewer_clusters_than_were_asked_for_are_told():
-    X = np.repeat([[0.0, 1.0], [2.0, 2.0]], 20, axis=0)
-    with pytest.warns(ConvergenceWarning, match="KMeans found 2 clusters where n_clusters=3 were asked for"):
-        labels = native.KMeans(3).fit_predict(X)
-    assert set(labels) == {0, 1}
 
 
 FITS_TABLES = [

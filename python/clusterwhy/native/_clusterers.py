@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +15,6 @@ from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_agglomerative, read_kmeans, read_spectral
 from clusterwhy._tables import read_table
 from clusterwhy._validation import seed_from_random_state
-from clusterwhy._warnings import warn_user
 
 from ._reading import read
 
@@ -49,13 +47,6 @@ class _Clusterer(ClusterMixin, BaseEstimator):
                 raise ValueError(f"{name}={value} is more than there are observations, n_samples={len(X)}")
         seed = seed_from_random_state(getattr(self, "random_state", 0))
         self._keep(_core.native_fit_clusters(X, method.name, method.params, seed), X.dtype)
-        wanted, found = method.params.get("n_clusters", 0), len(np.unique(self.labels_))
-        if found < wanted:
-            warn_user(
-                f"{type(self).__name__} found {found} clusters where n_clusters={wanted} were asked for: too few "
-                "observations are distinct.",
-                ConvergenceWarning,
-            )
         return self
 
     def _read(self) -> NativeMethod:
