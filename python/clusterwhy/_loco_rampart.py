@@ -254,7 +254,7 @@ class LOCORampart(MinipatchMixin):
         codes, classes = cluster_all(part, settings, seed, checkpoint)
         if before is None:
             return codes, classes
-        if len(classes) == 1:
+        if len(classes) == 1 < len(before.classes):
             warn_user(
                 f"all the data make a single cluster on the {len(active)} features of a later round: its scores mean "
                 "nothing, and its survivors are arbitrary. Check that the parameters of the clusterer suit fewer "
