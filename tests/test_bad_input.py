@@ -362,6 +362,11 @@ FITS = {
         ValueError,
         "reference must be 'full'.*",
     ),
+    "reference ragged": (
+        lambda: mp(reference=[[0], [1, 2]]).fit(X),
+        ValueError,
+        "reference labels must be a flat list of labels, got lists of different lengths",
+    ),
     "reference class": (
         lambda: split(reference=KMeans).fit(X),
         TypeError,

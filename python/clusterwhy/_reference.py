@@ -18,8 +18,12 @@ from clusterwhy._validation import encode_reference
 
 def check_reference(reference: Any) -> None:
     """Refuse what is not a form of reference."""
-    named = isinstance(reference, str)
-    if (named and reference not in ("full", "overlap")) or (is_labels(reference) and np.ndim(reference) == 0):
+    if isinstance(reference, str):
+        known = reference in ("full", "overlap")
+    else:
+        # What is wrong with labels is told where they are read.
+        known = _is_clusterer(reference) or any(hasattr(reference, name) for name in ("__len__", "__array__"))
+    if not known:
         raise ValueError(
             "reference must be 'full', 'overlap', a clusterer for all the data or an array of labels to explain, "
             f"got {reference!r}"

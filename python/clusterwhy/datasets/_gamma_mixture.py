@@ -37,7 +37,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
     solves :math:`\log a - \psi(a) = \log \bar x - \overline{\log x}`, by Newton's method. A prior
     counts for one observation more in each component, as spread as the whole sample, wherever the component is;
     without it the density of a component of a single observation has no bound [1]_. Iterations go beyond where EM
-    points to for as long as the likelihood rises [2]_, which takes half as many of them.
+    points to for as long as the likelihood rises [2]_, which takes little more than half as many.
 
     Parameters
     ----------

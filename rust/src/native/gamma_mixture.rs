@@ -14,7 +14,7 @@
 //!
 //! EM is slow where groups overlap. Each turn goes on, in logarithms, beyond where the M-step points to, half as far again as the
 //! turn before, for as long as the bound rises; where it does not, the M-step itself is taken (the adaptive overrelaxation of
-//! Salakhutdinov and Roweis, 2003). The bound never falls, and half the turns arrive at it.
+//! Salakhutdinov and Roweis, 2003). The bound never falls, and little more than half the turns arrive at it.
 //!
 //! In minipatches, features with values that are not positive are shifted as `clusterwhy.datasets.GammaMixture` does,
 //! each start is one run of k-means on the standardised logarithms, a run ends when a plain turn raises the bound
