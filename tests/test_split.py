@@ -8,6 +8,7 @@ import pytest
 import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import squared, worst
+from sklearn.cluster import KMeans
 from sklearn.tree import DecisionTreeClassifier
 from test_locomp import codes_of, unambiguous
 
@@ -95,6 +96,14 @@ def test_sets_are_left_out_of_the_classifiers_and_the_data_that_were_fitted(data
     X[0, 0] += 1
     with pytest.raises(ValueError, match="the data have changed since the fit: fit again, or to a copy"):
         fitted.group_importance([[0, 1]])
+
+
+def test_a_cluster_that_no_calibration_part_has_is_told(data):
+    z = np.repeat(["a", "b", "c"], 30)
+    z[0] = "d"
+    with pytest.warns(UserWarning, match="no observation of a calibration part is given the label 'd'"):
+        fitted = cw.LOCOSplit(KMeans(3), DecisionTreeClassifier(), reference=z, random_state=1).fit(data)
+    assert np.isnan(fitted.cluster_importances_[fitted.classes_ == "d"]).all()
 
 
 @pytest.mark.parametrize("options", [{"n_repeats": 3}, {"n_folds": 4}, {"n_folds": 3, "n_repeats": 2}])

@@ -36,6 +36,7 @@ from clusterwhy._reference import (
     reference_from_all_data,
 )
 from clusterwhy._scores import Loss, check_loss, prepare, score_ensemble, summarise, try_loss
+from clusterwhy._tables import shown
 from clusterwhy._validation import (
     check_count,
     check_data,
@@ -109,8 +110,8 @@ def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], cl
         return
     parts = []
     if len(lost):
-        shown = ", ".join(map(repr, lost[:5].tolist())) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
-        parts.append(f"no observation keeps the label {shown} in the consensus, so that its scores are NaN")
+        names = shown([repr(label) for label in lost.tolist()])
+        parts.append(f"no observation keeps the label {names} in the consensus, so that its scores are NaN")
     if share < MIN_AGREEMENT:
         parts.append(f"the consensus agrees with the reference for {100 * share:.0f}% of the observations only")
     warn_user(
@@ -625,9 +626,9 @@ def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -
     parts = []
     if missing.size:
         names = estimator._names() if patches.features is None else estimator._names()[patches.features]
-        shown = ", ".join(str(name) for name in names[missing[:5]])
-        more = f" and {missing.size - 5} more" if missing.size > 5 else ""
-        parts.append(f"no minipatch without them can score the features {shown}{more}: their scores are NaN")
+        parts.append(
+            f"no minipatch without them can score the features {shown(names[missing])}: their scores are NaN"
+        )
     if without_vote:
         parts.append(f"{without_vote} observations are left out by no minipatch and are not scored")
     warn_user(

@@ -48,6 +48,7 @@ from clusterwhy._scores import (
     try_loss,
     uses_hard_votes,
 )
+from clusterwhy._tables import shown
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
@@ -60,6 +61,7 @@ from clusterwhy._validation import (
     warn_nothing_to_explain,
 )
 from clusterwhy._votes import LeaveOneOut
+from clusterwhy._warnings import warn_user
 
 # Sets of features whose classifiers are one task.
 SETS = 8
@@ -188,6 +190,18 @@ class Refits:
             for column, proba in enumerate(without, start=part.start):
                 out[at][..., column] = judge.loss_of(proba) - judge.base
         return out
+
+
+def warn_unscored_clusters(judges: list[Judge], classes: NDArray[Any]) -> None:
+    """Warn of clusters of the reference that no calibration part has."""
+    found = np.unique(np.concatenate([judge.z for judge in judges]))
+    lost = classes[~np.isin(np.arange(len(classes)), found)]
+    if len(lost):
+        warn_user(
+            f"no observation of a calibration part is given the label {shown([repr(x) for x in lost.tolist()])}, so "
+            "that its scores are NaN. The parts may be too small for it (try more n_repeats, or n_folds), or the "
+            "clusterer finds other clusters in them than the reference has"
+        )
 
 
 class LOCOSplit(ReportsProgress, LOCOMixin):
@@ -385,6 +399,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         self.reference_labels_ = decode_labels(codes, classes)
         consensus = self._collect(judges, rises, codes, n_samples, threads)
         if not nothing:
+            warn_unscored_clusters(judges, classes)
             warn_chance(self.loo_proba_, consensus, None if isinstance(self.reference, str) else codes)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:

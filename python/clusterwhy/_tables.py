@@ -84,7 +84,7 @@ def check_size_of_values(X: Any, columns: Any = None) -> None:
     if X.dtype != np.float64 or not MAX_SIZE < largest_size(X) < np.inf:
         return
     found = np.unique((abs(X) > MAX_SIZE).nonzero()[1])
-    names = _shown(found.tolist() if columns is None else [columns[j] for j in found])
+    names = _shown_columns(found.tolist() if columns is None else [columns[j] for j in found])
     raise ValueError(
         f"X has values as large as {largest_size(X):.3g} ({names}), expected at most {MAX_SIZE:.0e}: the squares of "
         f"larger ones, and so distances and variances, are beyond double precision; {RESCALE}"
@@ -129,7 +129,7 @@ def _columns_of_dates(X: Any, columns: Any) -> bool:
 def _not_numbers(kind: type[Exception], cause: str, X: Any, columns: Any) -> Exception:
     """Say what is not a number, and in which columns."""
     found = [] if columns is None else [name for name in columns if not _converts_to_float(X[name])]
-    where = f" ({_shown(found)})" if found else ""
+    where = f" ({_shown_columns(found)})" if found else ""
     return kind(
         f"X must be a table of numbers: {cause}; encode text, dates and categories as numbers, or leave them "
         f"out{where}"
@@ -143,7 +143,7 @@ def _unusable_values(error: Exception, estimator: Any, X: Any, columns: Any, all
     values = array if where is None else where.data
     unusable = np.isinf(values) if allowed == "allow-nan" else ~np.isfinite(values)
     found = np.flatnonzero(unusable.any(axis=0)) if where is None else np.unique(where.col[unusable])
-    names = _shown(found.tolist() if columns is None else [columns[j] for j in found])
+    names = _shown_columns(found.tolist() if columns is None else [columns[j] for j in found])
     first = str(error).split("\n")[0].rstrip(".")
     if "NaN" in first:
         first += (
@@ -153,9 +153,14 @@ def _unusable_values(error: Exception, estimator: Any, X: Any, columns: Any, all
     return ValueError(f"{first} ({names})")
 
 
-def _shown(columns: list[Any]) -> str:
-    """Name a few columns."""
-    names = ", ".join(map(repr, columns[:5])) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
+def shown(names: Any) -> str:
+    """List the first few names, and say how many more there are."""
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(str, list(names)[:5])) + rest
+
+
+def _shown_columns(columns: list[Any]) -> str:
+    names = shown([repr(column) for column in columns])
     return f"column {names}" if len(columns) == 1 else f"columns {names}"
 
 

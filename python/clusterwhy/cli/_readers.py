@@ -13,8 +13,9 @@ import numpy as np
 from scipy.sparse import load_npz
 
 from clusterwhy._importances import default_names, import_extra
+from clusterwhy._tables import shown
 from clusterwhy.cli._errors import UsageError, describe
-from clusterwhy.cli._table import ROW_NAMES, Table, check_matrix, from_frame, shown, warn_duplicates, with_names
+from clusterwhy.cli._table import ROW_NAMES, Table, check_matrix, from_frame, warn_duplicates, with_names
 
 
 @contextmanager

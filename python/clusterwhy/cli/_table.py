@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy._importances import import_extra
+from clusterwhy._tables import shown
 from clusterwhy._validation import label_array
 from clusterwhy.cli._errors import UsageError
 
@@ -85,12 +86,6 @@ def warn_duplicates(names: Any, pattern: str) -> None:
             UserWarning,
             stacklevel=2,
         )
-
-
-def shown(names: Any) -> str:
-    """List some names."""
-    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(str, list(names)[:5])) + rest
 
 
 def check_matrix(array: Any) -> Any:
