@@ -299,12 +299,12 @@ impl<T: Real, const W: usize> Work<T, W> {
         let mut anew = false;
         let mut settled = false;
         while n_iter < params.max_iter {
+            n_iter += 1;
             self.assign(level, k);
             settled = anew && self.changed.is_empty();
             if settled {
                 break;
             }
-            n_iter += 1;
             // A sum that rows have left keeps their rounding, so the last turn's are taken anew; so are they where this
             // is less work.
             anew = self.changed.is_empty() || 2 * self.changed.len() > n;
