@@ -1093,6 +1093,19 @@ def test_votes_that_do_not_sum_to_one_are_averaged_as_they_are_with_a_warning():
 
 
 @pytest.mark.parametrize("make", [mp, rampart, split])
+def test_features_that_trees_cannot_see_are_warned_of(make):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(90, 6)) + np.repeat([0, 8, 16], 30)[:, None], columns=list("abcdef"))
+    frame["time"] = 1.7e9 + 40 * np.repeat([0, 1, 2], 30)
+    with pytest.warns(UserWarning, match="the values of 'time' differ by little beside their size, and .*Tree"):
+        make(classifier=DecisionTreeClassifier()).fit(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(classifier=DecisionTreeClassifier()).fit(frame - frame.mean())
+        make(classifier=native.KNeighbors()).fit(frame)
+
+
+@pytest.mark.parametrize("make", [mp, rampart, split])
 def test_one_cluster_is_warned_of_and_scores_nothing(make):
     with pytest.warns(
         UserWarning, match=r"there is only one cluster \(label 0\): no feature can tell clusters apart"

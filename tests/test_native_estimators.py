@@ -106,6 +106,14 @@ def test_classes_of_any_kind(estimator, names):
             assert np.array_equal(fitted.predict(IRIS), fitted.classes_[proba.argmax(axis=1)])
 
 
+def test_kmeans_predicts_far_from_zero():
+    far = IRIS + 1e9
+    kmeans = native.KMeans(3, random_state=0).fit(far)
+    np.testing.assert_array_equal(kmeans.predict(far), kmeans.labels_)
+    distances = np.sqrt(((far[0] - kmeans.cluster_centers_) ** 2).sum(axis=1))
+    np.testing.assert_allclose(kmeans.transform(far)[0], distances, rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_kmeans_attributes(dtype):
     X = IRIS.astype(dtype)

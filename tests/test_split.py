@@ -9,6 +9,7 @@ import reference
 from estimators import CLASSIFIERS, density, ward
 from problems import squared, worst
 from sklearn.cluster import KMeans
+from sklearn.datasets import make_blobs
 from sklearn.tree import DecisionTreeClassifier
 from test_locomp import codes_of, unambiguous
 
@@ -101,9 +102,21 @@ def test_sets_are_left_out_of_the_classifiers_and_the_data_that_were_fitted(data
 def test_a_cluster_that_no_calibration_part_has_is_told(data):
     z = np.repeat(["a", "b", "c"], 30)
     z[0] = "d"
-    with pytest.warns(UserWarning, match="no observation of a calibration part is given the label 'd'"):
+    with pytest.warns(UserWarning, match="no observation keeps the label 'd' in a calibration part, so that its sc"):
         fitted = cw.LOCOSplit(KMeans(3), DecisionTreeClassifier(), reference=z, random_state=1).fit(data)
     assert np.isnan(fitted.cluster_importances_[fitted.classes_ == "d"]).all()
+
+
+def test_a_label_that_only_others_are_given_is_told():
+    X, z = make_blobs(200, 6, centers=3, random_state=4)
+    z[:2] = 3
+    model = cw.LOCOSplit(KMeans(4, n_init=10), DecisionTreeClassifier(), reference=z, n_folds=5, random_state=0)
+    with pytest.warns(
+        UserWarning, match="label 3 in a calibration part, and its scores are of others that are given"
+    ):
+        model.fit(X)
+    assert (model.labels_ == 3).any()
+    assert not (model.labels_[:2] == 3).any()
 
 
 @pytest.mark.parametrize("options", [{"n_repeats": 3}, {"n_folds": 4}, {"n_folds": 3, "n_repeats": 2}])

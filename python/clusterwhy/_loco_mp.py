@@ -27,6 +27,7 @@ from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
 from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
+from clusterwhy._precision import warn_coarse_features
 from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._reference import (
     check_reference,
@@ -101,19 +102,31 @@ class Settings:
         )
 
 
+def lost_labels(
+    found: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any], where: str
+) -> list[str]:
+    """Say which labels no observation is `found` to have, and which only others than those of the reference."""
+    codes = np.arange(len(classes))
+    given = np.isin(codes, found)
+    kept = np.isin(codes, found[found == reference])
+    parts = []
+    for lost, what in (
+        (~given, "no observation keeps the label {} {}, so that its scores are NaN"),
+        (given & ~kept, "no observation keeps the label {} {}, and its scores are of others that are given it"),
+    ):
+        if lost.any():
+            parts.append(what.format(shown([repr(label) for label in classes[lost].tolist()]), where))
+    return parts
+
+
 def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], classes: NDArray[Any]) -> None:
     """Warn when the minipatches do not find the clusters that they were aligned to."""
-    lost = classes[~np.isin(np.arange(len(classes)), consensus)]
-    known = reference >= 0
-    share = (consensus == reference)[known].mean()
-    if len(lost) == 0 and share >= MIN_AGREEMENT:
-        return
-    parts = []
-    if len(lost):
-        names = shown([repr(label) for label in lost.tolist()])
-        parts.append(f"no observation keeps the label {names} in the consensus, so that its scores are NaN")
+    share = (consensus == reference)[reference >= 0].mean()
+    parts = lost_labels(consensus, reference, classes, "in the consensus")
     if share < MIN_AGREEMENT:
         parts.append(f"the consensus agrees with the reference for {100 * share:.0f}% of the observations only")
+    if not parts:
+        return
     warn_user(
         f"the clusters of the minipatches are not quite those of the reference: {'; '.join(parts)}. The scores "
         "explain the consensus (labels_). Check that the clusterer's parameters suit minipatches (distances shrink "
@@ -204,6 +217,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
     def _warn_of_clusters(self, X: Any, grown: Grown) -> None:
         """Warn, once, when there is little or nothing to explain."""
         if not warn_nothing_to_explain(X, grown.classes):
+            warn_coarse_features(X, self._estimators()["classifier"], self._names())
             warn_clusters(grown.consensus, grown.reference, grown.classes)
             advice = ", and try larger minipatches (max_samples, max_features)"
             given = None if isinstance(self.reference, str) else grown.reference

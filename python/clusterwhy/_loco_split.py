@@ -29,8 +29,9 @@ from clusterwhy._identity import describe_data
 from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
-from clusterwhy._loco_mp import accept_nan, accept_sparse
+from clusterwhy._loco_mp import accept_nan, accept_sparse, lost_labels
 from clusterwhy._parallel import data_on_workers, preferred_workers, run_blocks
+from clusterwhy._precision import warn_coarse_features
 from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._reference import (
     check_reference,
@@ -48,7 +49,6 @@ from clusterwhy._scores import (
     try_loss,
     uses_hard_votes,
 )
-from clusterwhy._tables import shown
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import (
     check_count,
@@ -192,15 +192,16 @@ class Refits:
         return out
 
 
-def warn_unscored_clusters(judges: list[Judge], classes: NDArray[Any]) -> None:
-    """Warn of clusters of the reference that no calibration part has."""
-    found = np.unique(np.concatenate([judge.z for judge in judges]))
-    lost = classes[~np.isin(np.arange(len(classes)), found)]
-    if len(lost):
+def warn_lost_labels(judges: list[Judge], codes: NDArray[np.int32], classes: NDArray[Any]) -> None:
+    """Warn of clusters of the reference that are not found again in the calibration parts."""
+    found = np.concatenate([judge.z for judge in judges])
+    reference = np.concatenate([codes[judge.labelled.split.calibration] for judge in judges])
+    parts = lost_labels(found, reference, classes, "in a calibration part")
+    if parts:
         warn_user(
-            f"no observation of a calibration part is given the label {shown([repr(x) for x in lost.tolist()])}, so "
-            "that its scores are NaN. The parts may be too small for it (try more n_repeats, or n_folds), or the "
-            "clusterer finds other clusters in them than the reference has"
+            f"the clusters of the parts are not quite those of the reference: {'; '.join(parts)}. A part may hold "
+            "too few of its observations (n_folds, calibration_size, n_repeats), or the clusterer does not find that "
+            "cluster in parts of the data: check that it finds as many clusters as the reference has"
         )
 
 
@@ -399,7 +400,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         self.reference_labels_ = decode_labels(codes, classes)
         consensus = self._collect(judges, rises, codes, n_samples, threads)
         if not nothing:
-            warn_unscored_clusters(judges, classes)
+            warn_coarse_features(X, classifier, self._names())
+            warn_lost_labels(judges, codes, classes)
             warn_chance(self.loo_proba_, consensus, None if isinstance(self.reference, str) else codes)
 
     def _draw_splits(self, n_samples: int, seed: int) -> list[Split]:
@@ -410,7 +412,10 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
             if self.n_folds is not None:
                 folds = check_count(self.n_folds, "n_folds", minimum=2)
                 if folds > n_samples // 2:
-                    raise ValueError(f"n_folds={folds} leaves fewer than 2 of {n_samples} observations a fold")
+                    raise ValueError(
+                        f"n_folds={folds} leaves fewer than 2 of {n_samples} observations a fold, expected at most "
+                        f"{n_samples // 2}"
+                    )
                 pairs = KFold(folds, shuffle=True, random_state=state).split(np.empty(n_samples))
             else:
                 size = check_patch_size(self.calibration_size, n_samples, "calibration_size", "observations")

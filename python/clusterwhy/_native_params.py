@@ -80,7 +80,10 @@ def read_kmeans(kmeans: Any) -> NativeMethod:
     """Read k-means."""
     # An init that is an array or a callable is not compared: only the names are native.
     if not isinstance(kmeans.init, str):
-        raise NotNativeError(f"{type(kmeans).__name__} with its own initial centres has no native form")
+        raise NotNativeError(
+            f"{type(kmeans).__name__} with its own initial centres has no native form: expected init='k-means++' or "
+            "'random'"
+        )
     _require(kmeans, init=("k-means++", "random"), algorithm=("lloyd",), verbose=(0,))
     # As scikit-learn resolves "auto" for the two initialisations.
     starts = {"k-means++": 1, "random": 10}

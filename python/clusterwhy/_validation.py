@@ -253,7 +253,8 @@ def warn_one_cluster(classes: NDArray[Any]) -> None:
     if len(classes) == 1:
         warn_user(
             f"there is only one cluster (label {classes[0].item()!r}): no feature can tell clusters apart, and the "
-            "scores mean nothing; ask the clusterer for 2 or more"
+            "scores mean nothing; ask the clusterer for 2 or more, or give labels of 2 or more (negative ones are "
+            "noise)"
         )
 
 

@@ -245,7 +245,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Clusterer):
         """
         check_is_fitted(self)
         X = read_table(self, X, reset=False)
-        return np.asarray(euclidean_distances(X, self.cluster_centers_))
+        # Distances of rows far from 0 lose their digits unless 0 is among the centres.
+        middle = self.cluster_centers_.mean(axis=0)
+        return np.asarray(euclidean_distances(X - middle, self.cluster_centers_ - middle))
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the nearest centre of each row of `X`.
@@ -258,9 +260,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Clusterer):
         -------
         ndarray of shape (n,) of int64
         """
-        check_is_fitted(self)
-        X = read_table(self, X, reset=False)
-        return np.asarray(euclidean_distances(X, self.cluster_centers_).argmin(axis=1), dtype=np.int64)
+        return np.asarray(self.transform(X).argmin(axis=1), dtype=np.int64)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

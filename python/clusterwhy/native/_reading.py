@@ -13,4 +13,5 @@ def read(reader: Callable[..., NativeMethod], estimator: Any, *context: int) -> 
     try:
         return reader(estimator, *context)
     except NotNativeError as reason:
-        raise ValueError(str(reason)) from None
+        # Ours run in the core alone: what it cannot run is not valid.
+        raise ValueError(str(reason).replace("has no native form", "is not valid")) from None

@@ -298,16 +298,20 @@ impl<T: Real, const W: usize> Work<T, W> {
         let mut n_iter = 0;
         let mut anew = false;
         let mut settled = false;
+        let mut confirms = false;
         while n_iter < params.max_iter {
-            n_iter += 1;
+            // A turn that only confirms, with sums taken anew, that no label changes is not counted twice.
+            n_iter += usize::from(!confirms);
             self.assign(level, k);
-            settled = anew && self.changed.is_empty();
+            let still = self.changed.is_empty();
+            settled = still && anew;
             if settled {
                 break;
             }
             // A sum that rows have left keeps their rounding, so the last turn's are taken anew; so are they where this
             // is less work.
-            anew = self.changed.is_empty() || 2 * self.changed.len() > n;
+            confirms = still;
+            anew = still || 2 * self.changed.len() > n;
             if anew {
                 self.sums.clear();
                 self.sums.resize(k * m, 0.0);
