@@ -214,10 +214,10 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         self._codes_ = consensus
         self._loss_ = loss
 
-    def _warn_of_clusters(self, X: Any, grown: Grown) -> None:
+    def _warn_of_clusters(self, X: Any, grown: Grown, settings: Settings) -> None:
         """Warn, once, when there is little or nothing to explain."""
         if not warn_nothing_to_explain(X, grown.classes):
-            warn_coarse_features(X, self._estimators()["classifier"], self._names())
+            warn_coarse_features(X, settings.classifier, self._names())
             warn_clusters(grown.consensus, grown.reference, grown.classes)
             advice = ", and try larger minipatches (max_samples, max_features)"
             given = None if isinstance(self.reference, str) else grown.reference
@@ -567,7 +567,7 @@ class LOCOMP(MinipatchMixin):
         self.__dict__.update(scores)
         self.ranking_ = rank_features(self.feature_importances_)
         warn_missing_votes(self, self.feature_importances_)
-        self._warn_of_clusters(X, grown)
+        self._warn_of_clusters(X, grown, settings)
 
 
 def cluster_all(

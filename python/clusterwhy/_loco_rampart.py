@@ -229,7 +229,7 @@ class LOCORampart(MinipatchMixin):
                 break
             active = np.sort(active[order[: max(k, len(active) // 2)]])
         self.__dict__.update(table)
-        self._warn_of_clusters(X, found)
+        self._warn_of_clusters(X, found, settings)
 
     def _run_identity(self, X: Any, settings: Settings, seed: int) -> Identity:
         """Describe all that the rounds depend on: which features a round has is for the earlier ones to say."""

@@ -26,6 +26,16 @@ class NotNativeError(Exception):
     """Why an estimator does not run natively."""
 
 
+class NoNativeFormError(NotNativeError):
+    """`what`, an estimator or a parameter of one, that the core does not have, and what is expected instead."""
+
+    def __init__(self, what: str, expected: str = "") -> None:
+        rest = f": expected {expected}" if expected else ""
+        super().__init__(f"{what} has no native form{rest}")
+        #: The same of an estimator that runs in the core alone.
+        self.invalid = f"{what} is not valid{rest}"
+
+
 def _require(estimator: Any, **allowed: tuple[Any, ...]) -> None:
     """Raise unless each parameter (that this version of scikit-learn has) is one of the values allowed."""
     for name, values in allowed.items():
@@ -34,8 +44,8 @@ def _require(estimator: Any, **allowed: tuple[Any, ...]) -> None:
             raise _refusal(estimator, name, value, " or ".join(map(repr, values)))
 
 
-def _refusal(estimator: Any, name: str, value: Any, expected: str) -> NotNativeError:
-    return NotNativeError(f"{type(estimator).__name__}({name}={value!r}) has no native form: expected {expected}")
+def _refusal(estimator: Any, name: str, value: Any, expected: str) -> NoNativeFormError:
+    return NoNativeFormError(f"{type(estimator).__name__}({name}={value!r})", expected)
 
 
 def _count(estimator: Any, name: str, minimum: int = 1) -> int:
@@ -80,9 +90,8 @@ def read_kmeans(kmeans: Any) -> NativeMethod:
     """Read k-means."""
     # An init that is an array or a callable is not compared: only the names are native.
     if not isinstance(kmeans.init, str):
-        raise NotNativeError(
-            f"{type(kmeans).__name__} with its own initial centres has no native form: expected init='k-means++' or "
-            "'random'"
+        raise NoNativeFormError(
+            f"{type(kmeans).__name__} with its own initial centres", "init='k-means++' or 'random'"
         )
     _require(kmeans, init=("k-means++", "random"), algorithm=("lloyd",), verbose=(0,))
     # As scikit-learn resolves "auto" for the two initialisations.
@@ -193,7 +202,7 @@ def _forest(forest: Any, n_columns: int, splitter: str) -> NativeMethod:
 def read_neighbors(neighbors: Any, n_columns: int) -> NativeMethod:
     """Read nearest neighbours."""
     if not isinstance(neighbors.weights, str):
-        raise NotNativeError(f"{type(neighbors).__name__} with its own weights has no native form")
+        raise NoNativeFormError(f"{type(neighbors).__name__} with its own weights")
     _require(
         neighbors,
         weights=("uniform", "distance"),

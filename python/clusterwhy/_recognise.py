@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from clusterwhy import _native_params as params
 from clusterwhy import native
-from clusterwhy._native_params import NativeMethod, NotNativeError
+from clusterwhy._native_params import NativeMethod, NoNativeFormError, NotNativeError
 from clusterwhy.datasets import GammaMixture
 
 __all__ = [
@@ -43,7 +43,7 @@ def recognise_classifier(classifier: Any, n_columns: int) -> NativeMethod:
 def _recognise(estimator: Any, table: dict[type, Callable[..., NativeMethod]], *context: int) -> NativeMethod:
     reader = table.get(type(estimator))
     if reader is None:
-        raise NotNativeError(f"{type(estimator).__name__} has no native form")
+        raise NoNativeFormError(type(estimator).__name__)
     try:
         method = reader(estimator, *context)
     except NotNativeError as reason:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clusterwhy._native_params import NativeMethod, NotNativeError
+from clusterwhy._native_params import NativeMethod, NoNativeFormError
 
 
 def read(reader: Callable[..., NativeMethod], estimator: Any, *context: int) -> NativeMethod:
     """Return what `reader` makes of the parameters, or raise ValueError with its reason."""
     try:
         return reader(estimator, *context)
-    except NotNativeError as reason:
-        # Ours run in the core alone: what it cannot run is not valid.
-        raise ValueError(str(reason).replace("has no native form", "is not valid")) from None
+    except NoNativeFormError as reason:
+        raise ValueError(reason.invalid) from None

@@ -357,19 +357,19 @@ impl<T: Real, const W: usize> Work<T, W> {
     /// Moves each centre to the mean of its observations, notes which moved, and returns the sum of squared shifts.
     fn recentre(&mut self, k: usize) -> f64 {
         let m = self.columns;
-        self.shared_sums.clone_from(&self.sums);
-        self.shared_counts.clone_from(&self.counts);
-        if self.counts.contains(&0) {
+        let (sums, counts) = if self.counts.contains(&0) {
             self.relocate();
-        }
-        let counts = &self.shared_counts;
+            (&self.shared_sums, &self.shared_counts)
+        } else {
+            (&self.sums, &self.counts)
+        };
         // An empty cluster that could not be given an observation joins the largest.
         let largest = (0..k).fold(0, |best, c| if counts[c] > counts[best] { c } else { best });
         self.next.clear();
         for c in 0..k {
             let from = if counts[c] > 0 { c } else { largest };
             let count = f64::from(counts[from]);
-            self.next.extend(row(&self.shared_sums, m, from).iter().map(|&sum| T::from_f64(sum / count)));
+            self.next.extend(row(sums, m, from).iter().map(|&sum| T::from_f64(sum / count)));
         }
         let mut shift = 0.0;
         for c in 0..k {
@@ -386,6 +386,8 @@ impl<T: Real, const W: usize> Work<T, W> {
     /// Gives each empty cluster the observation farthest from its centre, farthest first.
     fn relocate(&mut self) {
         let (n, m) = (self.panels.rows(), self.columns);
+        self.shared_sums.clone_from(&self.sums);
+        self.shared_counts.clone_from(&self.counts);
         let distance = |i: usize| {
             squared_distance(row(&self.rows, m, i), row(&self.centres, m, self.labels[i] as usize))
         };
@@ -398,11 +400,12 @@ impl<T: Real, const W: usize> Work<T, W> {
         let empty = (0..self.counts.len()).filter(|&c| self.counts[c] == 0);
         for (new, &(_, i)) in empty.zip(&far) {
             let old = self.labels[i] as usize;
-            for j in 0..m {
-                let value = self.rows[i * m + j].to_f64();
-                self.shared_sums[old * m + j] -= value;
-                self.shared_sums[new * m + j] = value;
-            }
+            let row = row(&self.rows, m, i);
+            add(row, -1.0, &mut self.shared_sums[old * m..][..m]);
+            // Not added: a cluster that observations have left may keep their rounding.
+            let sum = &mut self.shared_sums[new * m..][..m];
+            sum.fill(0.0);
+            add(row, 1.0, sum);
             self.shared_counts[new] = 1;
             self.shared_counts[old] -= 1;
         }
@@ -514,6 +517,14 @@ fn nearest_body<T: Real>(scores: &[T], rows: usize, labels: &mut [i32], changed:
     }
 }
 
+/// Adds `sign` times a row to a sum of rows.
+#[inline(always)]
+fn add<T: Real>(row: &[T], sign: f64, sum: &mut [f64]) {
+    for (sum, &value) in sum.iter_mut().zip(row) {
+        *sum += sign * value.to_f64();
+    }
+}
+
 dispatch! {
     /// Adds each row to the sum of its cluster, and counts it.
     fn add_up<T: Real>(rows: &[T], columns: usize, labels: &[i32], sums: &mut [f64], counts: &mut [u32]) = add_up_body
@@ -522,10 +533,9 @@ dispatch! {
 #[inline(always)]
 fn add_up_body<T: Real>(rows: &[T], columns: usize, labels: &[i32], sums: &mut [f64], counts: &mut [u32]) {
     for (row, &label) in rows.chunks_exact(columns).zip(labels) {
-        counts[label as usize] += 1;
-        for (sum, &value) in sums[label as usize * columns..][..columns].iter_mut().zip(row) {
-            *sum += value.to_f64();
-        }
+        let label = label as usize;
+        counts[label] += 1;
+        add(row, 1.0, &mut sums[label * columns..][..columns]);
     }
 }
 
@@ -554,13 +564,9 @@ fn exchange_body<T: Real>(
         let (before, now) = (before as usize, labels[i as usize] as usize);
         let row = row(rows, columns, i as usize);
         counts[before] -= 1;
-        for (sum, &value) in sums[before * columns..][..columns].iter_mut().zip(row) {
-            *sum -= value.to_f64();
-        }
+        add(row, -1.0, &mut sums[before * columns..][..columns]);
         counts[now] += 1;
-        for (sum, &value) in sums[now * columns..][..columns].iter_mut().zip(row) {
-            *sum += value.to_f64();
-        }
+        add(row, 1.0, &mut sums[now * columns..][..columns]);
     }
 }
 
