@@ -799,6 +799,8 @@ UNFITTED = {
     "get_feature_names_out": lambda m: m.get_feature_names_out(),
     "group_importance": lambda m: m.group_importance([[0]]),
     "interaction_importance": lambda m: m.interaction_importance([[0, 1]]),
+    "feature_importances_": lambda m: m.feature_importances_,
+    "labels_": lambda m: m.labels_,
 }
 
 

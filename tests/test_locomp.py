@@ -238,5 +238,6 @@ def test_few_observations_are_no_reason_to_doubt_labels_that_are_predicted_well(
     from clusterwhy._chance import predicted_share
 
     labels = np.array([0, 0, 0, 0, 1])
-    assert predicted_share(np.eye(2)[labels], labels)[2]
-    assert not predicted_share(np.eye(2)[[0, 1, 0, 1, 1]], labels)[2]
+    assert predicted_share(np.eye(2)[labels], labels)[1]
+    share = "60% of 5 observations right, 44% by chance"
+    assert predicted_share(np.eye(2)[[0, 1, 0, 1, 1]], labels) == (share, False)

@@ -1,6 +1,7 @@
 """The native methods alone: scikit-learn's contract, their attributes, and what they refuse."""
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,12 +9,12 @@ import pytest
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neighbors import NearestCentroid
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from clusterwhy import _core, native
+from clusterwhy import LOCOMP, _core, native
 from clusterwhy.comparators import FuzzyCMeans
 from clusterwhy.datasets import GammaMixture
 
@@ -129,6 +130,8 @@ def test_kmeans_attributes(dtype):
             kmeans.cluster_centers_[label], X[kmeans.labels_ == label].mean(axis=0, dtype=float), rtol=1e-5
         )
     assert kmeans.get_feature_names_out().tolist() == ["kmeans0", "kmeans1", "kmeans2"]
+    assert kmeans.score(X) == pytest.approx(-kmeans.inertia_, rel=1e-4)
+    assert kmeans.score(X[:7]) == pytest.approx(-(distances[:7].min(axis=1).astype(float) ** 2).sum())
 
 
 def test_tree_arrays_are_scikit_learns():
@@ -172,6 +175,12 @@ def test_constant_data_and_one_class():
     assert tree.predict_proba(X[:1]).tolist() == [[0.5, 0.5]]
 
 
+def test_fewer_clusters_than_asked_for_are_told():
+    X = np.repeat([[0.0, 1.0], [8.0, 9.0]], 15, axis=0)
+    with pytest.warns(ConvergenceWarning, match="2 clusters were found, and n_clusters=3"):
+        assert len(np.unique(native.KMeans(3).fit_predict(X))) == 2
+
+
 REFUSED = [
     (native.Ward(0), r"Ward\(n_clusters=0\).*integer of at least 1"),
     (native.Ward(7), "n_clusters=7 is more than there are observations, n_samples=6"),
@@ -194,6 +203,12 @@ def test_refusals_say_what_is_expected(estimator, message):
     X = np.arange(12.0).reshape(6, 2)
     with pytest.raises(ValueError, match=message):
         estimator.fit(X, [0, 1] * 3)
+
+
+def test_an_ensemble_refuses_them_in_the_same_words():
+    for estimator in (native.KMeans(0), LOCOMP(native.KMeans(0))):
+        with pytest.raises(ValueError, match=re.escape("KMeans(n_clusters=0) is not valid: expected an integer")):
+            estimator.fit(IRIS)
 
 
 def test_unfitted():

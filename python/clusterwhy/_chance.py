@@ -23,35 +23,36 @@ def warn_chance(
     have clusters, or can be cut into stable parts, and a reference that was `given` has nothing to do with them, the
     consensus is predicted well, but still the reference is not.
     """
-    right, chance, better = predicted_share(proba, consensus)
+    share, better = predicted_share(proba, consensus)
     if not better:
         warn_user(
             "the labels of left-out observations are predicted hardly better than by chance "
-            f"({100 * right:.0f}% right, {100 * chance:.0f}% by chance): the clusters do not generalise, so that the "
+            f"({share}): the clusters do not generalise, so that the "
             f"scores explain little. Check that the labels are clusters of these data{advice}."
         )
         return
     if given is None:
         return
-    right, chance, better = predicted_share(proba, given)
+    share, better = predicted_share(proba, given)
     if not better:
         warn_user(
             "the reference labels of left-out observations are predicted hardly better than by chance "
-            f"({100 * right:.0f}% right, {100 * chance:.0f}% by chance): the reference has little to do with "
+            f"({share}): the reference has little to do with "
             "the clusters that are found in these data (labels_), and it is those that the scores explain. Check "
             "that the labels belong to these observations, in this order."
         )
 
 
-def predicted_share(proba: NDArray[np.float64], labels: NDArray[np.int32]) -> tuple[float, float, bool]:
-    """Return which share of the labels (-1 for noise) is predicted, which would be by chance, and if it is more."""
+def predicted_share(proba: NDArray[np.float64], labels: NDArray[np.int32]) -> tuple[str, bool]:
+    """Say which share of the labels (-1 for noise) is predicted and which would be by chance, and if it is more."""
     known = (labels >= 0) & ~np.isnan(proba[:, 0])
     if proba.shape[1] < 2 or not known.any():
-        return np.nan, np.nan, True
+        return "", True
     predicted, actual = proba[known].argmax(axis=1), labels[known]
     right = float((predicted == actual).mean())
     of_each = (np.bincount(codes, minlength=proba.shape[1]) / len(actual) for codes in (predicted, actual))
     chance = float(np.dot(*of_each))
     # Cohen's kappa, with the error of a share of so many observations.
     margin = MIN_KAPPA * (1 - chance) + 2 * np.sqrt(chance * (1 - chance) / len(actual))
-    return right, chance, bool(right - chance >= min(margin, GOOD_KAPPA * (1 - chance)))
+    share = f"{100 * right:.0f}% of {len(actual)} observations right, {100 * chance:.0f}% by chance"
+    return share, bool(right - chance >= min(margin, GOOD_KAPPA * (1 - chance)))

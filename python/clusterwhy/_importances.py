@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -44,8 +45,14 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
     _null_is_zero: ClassVar[bool] = False
 
     def __getattr__(self, name: str) -> Any:
-        if name in _OPTIONAL and "feature_importances_" in vars(self):
+        fitted = "feature_importances_" in vars(self)
+        if fitted and name in _OPTIONAL:
             raise UndefinedScoreError(f"{name} is not defined for {self._why_undefined(name)}")
+        if not fitted and name.endswith("_") and not name.startswith("_"):
+            # An AttributeError too: hasattr says no.
+            raise NotFittedError(
+                f"this {type(self).__name__} instance is not fitted yet: call fit before asking for {name}"
+            )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _why_undefined(self, name: str) -> str:

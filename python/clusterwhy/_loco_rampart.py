@@ -173,12 +173,12 @@ class LOCORampart(MinipatchMixin):
         settings = self._check_settings()
         X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
         n_features = X.shape[1]
+        growth = check_positive(self.patch_growth, "patch_growth")
         k = check_selection(self.n_features_to_select, n_features)
         if k is None:
             raise TypeError("n_features_to_select must be an integer or a fraction, got None")
         seed = self._settle_seed()
         target = self._check_target(k)
-        growth = check_positive(self.patch_growth, "patch_growth")
         if target.n_patches is None and growth != 1:
             raise ValueError(
                 f"patch_growth must be 1 when n_patches='auto' finds each round's number, got {growth:g}"

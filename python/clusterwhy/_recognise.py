@@ -46,17 +46,17 @@ def _recognise(estimator: Any, table: dict[type, Callable[..., NativeMethod]], *
         raise NoNativeFormError(type(estimator).__name__)
     try:
         method = reader(estimator, *context)
-    except NotNativeError as reason:
+    except NoNativeFormError as reason:
         refuse_invalid(estimator, reason)
         raise
     return replace(method, estimator=type(estimator).__name__)
 
 
-def refuse_invalid(estimator: Any, reason: NotNativeError) -> None:
+def refuse_invalid(estimator: Any, reason: NoNativeFormError) -> None:
     """Raise ValueError if what the core cannot run is not valid anywhere: no other engine would run it."""
     # Ours run in the core alone.
     if type(estimator).__module__.startswith("clusterwhy."):
-        raise ValueError(str(reason)) from None
+        raise ValueError(reason.invalid) from None
     # The exact classes of scikit-learn begin `fit` with the same check.
     if hasattr(estimator, "_validate_params"):
         try:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +16,7 @@ from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_agglomerative, read_kmeans, read_spectral
 from clusterwhy._tables import read_table
 from clusterwhy._validation import seed_from_random_state
+from clusterwhy._warnings import warn_user
 
 from ._reading import read
 
@@ -47,6 +49,13 @@ class _Clusterer(ClusterMixin, BaseEstimator):
                 raise ValueError(f"{name}={value} is more than there are observations, n_samples={len(X)}")
         seed = seed_from_random_state(getattr(self, "random_state", 0))
         self._keep(_core.native_fit_clusters(X, method.name, method.params, seed), X.dtype)
+        found, wanted = len(np.unique(self.labels_)), method.params["n_clusters"]
+        if found < wanted:
+            warn_user(
+                f"{found} clusters were found, and n_clusters={wanted}: fewer observations than that are distinct, "
+                "or clusters were left without any",
+                ConvergenceWarning,
+            )
         return self
 
     def _read(self) -> NativeMethod:
@@ -261,6 +270,22 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Clusterer):
         ndarray of shape (n,) of int64
         """
         return np.asarray(self.transform(X).argmin(axis=1), dtype=np.int64)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return minus the inertia of `X`: its squared distances to the nearest centre, summed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, M)
+        y : ignored
+            For scikit-learn's pipelines and searches.
+
+        Returns
+        -------
+        float
+            Higher is better.
+        """
+        return -float(np.square(self.transform(X).min(axis=1), dtype=np.float64).sum())
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
