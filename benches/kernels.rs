@@ -12,11 +12,11 @@ use clusterwhy::native::forest::{Forest, ForestParameters};
 use clusterwhy::native::kmeans::KMeans;
 use clusterwhy::native::linkage::{Agglomerative, Linkage};
 use clusterwhy::native::neighbors::{KNeighbors, Weights};
-use clusterwhy::native::patch::Gathered;
+use clusterwhy::native::patch::{Data, Gathered};
 use clusterwhy::native::presorted::Presorted;
 use clusterwhy::native::spectral::Spectral;
-use clusterwhy::native::tree::{DecisionTree, TreeParameters};
-use clusterwhy::native::{Classifier, Clusterer, Matrix, Task, Values};
+use clusterwhy::native::tree::TreeParameters;
+use clusterwhy::native::{Classifier, Clusterer, Matrix, Query, Task, Values};
 use clusterwhy::rng::{Purpose, Stream};
 use clusterwhy::sampling::Minipatches;
 
@@ -50,7 +50,7 @@ fn kernels(criterion: &mut Criterion) {
     let mut memory = Gathered::default();
     criterion.bench_function("gather", |b| {
         b.iter(|| {
-            black_box(memory.gather(whole, &rows, &columns));
+            black_box(memory.gather(Data::Dense(whole), &rows, &columns));
         });
     });
     let clusterers: [(&str, Box<dyn Clusterer>); 6] = [
@@ -62,7 +62,7 @@ fn kernels(criterion: &mut Criterion) {
         ("spectral", Box::new(Spectral::new(K))),
     ];
     let mut memory = Gathered::default();
-    let patch = memory.gather(whole, &rows, &columns);
+    let patch = memory.gather(Data::Dense(whole), &rows, &columns);
     for (name, clusterer) in &clusterers {
         let mut session = clusterer.session();
         let mut labels = vec![0; rows.len()];
@@ -73,12 +73,14 @@ fn kernels(criterion: &mut Criterion) {
     let presorted = Presorted::new(whole).expect("finite data");
     criterion.bench_function("presort all data", |b| b.iter(|| black_box(Presorted::new(whole))));
     let forest = ForestParameters::random_forest(14);
-    let classifiers: [(&str, Box<dyn Classifier + '_>); 5] = [
-        ("tree", Box::new(DecisionTree { presorted: &presorted, parameters: TreeParameters::default() })),
-        ("random forest of 100", Box::new(Forest { presorted: &presorted, parameters: forest })),
+    let tree = ForestParameters::single(TreeParameters::default());
+    let classifiers: [(&str, Box<dyn Classifier + '_>); 6] = [
+        ("tree", Box::new(Forest { presorted: Some(&presorted), parameters: tree.clone() })),
+        ("tree, sorting its own data", Box::new(Forest { presorted: None, parameters: tree })),
+        ("random forest of 100", Box::new(Forest { presorted: Some(&presorted), parameters: forest })),
         (
             "extra trees, 100",
-            Box::new(Forest { presorted: &presorted, parameters: ForestParameters::extra_trees(14) }),
+            Box::new(Forest { presorted: Some(&presorted), parameters: ForestParameters::extra_trees(14) }),
         ),
         ("nearest neighbours", Box::new(KNeighbors { n_neighbors: 5, weights: Weights::Uniform })),
         ("nearest centroid", Box::new(NearestCentroid { metric: Metric::Euclidean, soft: false })),
@@ -89,15 +91,16 @@ fn kernels(criterion: &mut Criterion) {
         columns: &columns,
         classes: &classes,
         n_classes: K,
-        held_out: &held_out,
     };
+    let query = Query { data: whole, rows: &held_out, columns: &columns };
     for (name, classifier) in &classifiers {
         let mut session = classifier.session();
         let mut proba = vec![0.0; held_out.len() * K];
         criterion.bench_function(name, |b| {
             b.iter(|| {
                 proba.fill(0.0);
-                session.fit_predict(&task, &mut Stream::new(0, Purpose::Classifier, 0), &mut proba)
+                session.fit(&task, &mut Stream::new(0, Purpose::Classifier, 0)).unwrap();
+                session.predict(&query, &mut proba)
             });
         });
     }

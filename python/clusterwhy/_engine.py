@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from clusterwhy._recognise import NativeMethod, NotNativeError, recognise_classifier, recognise_clusterer
@@ -48,15 +47,14 @@ def choose_engine(
 
 
 def _check_native_data(X: Any) -> None:
-    if issparse(X):
-        raise NotNativeError("sparse data go through the estimators")
+    values = X.data if issparse(X) else X
     # A sum is one pass without a mask of the data's size; its overflow is no news.
     with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = np.isnan(np.sum(X))
-    if suspicious and np.isnan(X).any():
+        suspicious = np.isnan(np.sum(values))
+    if suspicious and np.isnan(values).any():
         raise NotNativeError("data with missing values go through the estimators")
 
 
-def native_data(X: NDArray[Any]) -> NDArray[Any]:
-    """Return the data in the order that the core reads: C order; other orders are copied once."""
-    return np.ascontiguousarray(X)
+def native_data(X: Any) -> Any:
+    """Return the data as the core reads them: arrays in C order, others being copied once, and CSR as it is."""
+    return X if issparse(X) else np.ascontiguousarray(X)

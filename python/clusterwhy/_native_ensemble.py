@@ -11,10 +11,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from clusterwhy import _core
 from clusterwhy._engine import native_data
@@ -40,14 +41,14 @@ class Plan:
     stop: int
 
 
-def cluster_plan(X: NDArray[Any], method: NativeMethod, work: Plan, threads: int) -> NDArray[np.int64]:
+def cluster_plan(X: Any, method: NativeMethod, work: Plan, threads: int) -> NDArray[np.int64]:
     """Cluster the minipatches of a call: labels (b, n)."""
     with blame("clusterer", method):
         return _core.native_cluster(X, work, method.name, method.params, threads)
 
 
 def classify_plan(
-    X: NDArray[Any],
+    X: Any,
     method: NativeMethod,
     work: tuple[Plan, NDArray[np.int32], int],
     threads: int,
@@ -62,18 +63,18 @@ def classify_plan(
         return _core.native_classify(X, plan, labels, n_classes, method.name, method.params, presorted, threads)
 
 
-def cluster_on_worker(X: NDArray[Any], method: NativeMethod, work: Plan) -> NDArray[np.int64]:
+def cluster_on_worker(X: Any, method: NativeMethod, work: Plan) -> NDArray[np.int64]:
     """Run :func:`cluster_plan` on a worker of a cluster, which gives each of its threads a call of its own."""
-    data, _ = resident(X).read(X, presort=False)
+    data, _ = resident(X).read(X)
     return cluster_plan(data, method, arrived(work), 1)
 
 
 def classify_on_worker(
-    X: NDArray[Any], method: NativeMethod, work: tuple[Plan, NDArray[np.int32], int]
+    X: Any, method: NativeMethod, work: tuple[Plan, NDArray[np.int32], int]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Run :func:`classify_plan` on a worker of a cluster."""
     with blame("classifier", method):
-        data, presorted = resident(X).read(X, presort=method.presorted)
+        data, presorted = resident(X).read(X, method)
     plan, labels, n_classes = work
     return classify_plan(data, method, (arrived(plan), aligned(labels), n_classes), 1, presorted)
 
@@ -88,18 +89,35 @@ def aligned(array: NDArray[Any]) -> NDArray[Any]:
     return np.require(array, requirements=["C", "ALIGNED"])
 
 
+def aligned_data(X: Any) -> Any:
+    """Return data, sparse or not, as the core takes them: the same object where nothing had to be copied."""
+    if not issparse(X):
+        return aligned(X)
+    X = cast(Any, X)
+    parts = (X.data, X.indices, X.indptr)
+    found = tuple(map(aligned, parts))
+    if all(part is was for part, was in zip(found, parts, strict=True)):
+        return X
+    return type(X)(found, shape=X.shape)
+
+
+def presort(X: Any, method: NativeMethod) -> _core.Presorted | None:
+    """Sort the features of all the data where the method reads them so; sparse data are sorted part by part."""
+    return _core.Presorted(X) if method.presorted and not issparse(X) else None
+
+
 @dataclass
 class NativeEngine:
     """Runs minipatches in Rust: on threads of this process, or on the workers of joblib's cluster.
 
     Attributes
     ----------
-    X : ndarray of shape (N, M)
+    X : {ndarray, CSR matrix} of shape (N, M)
     clusterer, classifier : NativeMethod
     threads : int
     """
 
-    X: NDArray[Any]
+    X: Any
     clusterer: NativeMethod
     classifier: NativeMethod
     threads: int = 1
@@ -139,7 +157,7 @@ class NativeEngine:
             found = self._share_out(classify_on_worker, method, calls, work, "classify", progress)
         else:
             with blame("classifier", method):
-                presorted = _core.Presorted(self.X) if method.presorted else None
+                presorted = presort(self.X, method)
             found = self._run(
                 lambda one: classify_plan(self.X, method, one, self.threads, presorted),
                 calls,
@@ -197,27 +215,27 @@ def plans(patches: Minipatches, bytes_per_patch: int = 0, start: int = 0) -> lis
 class Resident:
     """The data that live on a worker of a cluster, as the core takes them; what that needs is made once."""
 
-    def __init__(self, X: NDArray[Any]) -> None:
+    def __init__(self, X: Any) -> None:
         self._lock = threading.Lock()
-        data = aligned(X)
+        data = aligned_data(X)
         # Not the data themselves, which this is not to keep alive.
         self._copy = None if data is X else data
         self._presorted: _core.Presorted | None = None
 
-    def read(self, X: NDArray[Any], *, presort: bool) -> tuple[NDArray[Any], _core.Presorted | None]:
-        """Return the data, and presorted if asked for."""
+    def read(self, X: Any, method: NativeMethod | None = None) -> tuple[Any, _core.Presorted | None]:
+        """Return the data, and presorted where a method reads them so."""
         data = X if self._copy is None else self._copy
         with self._lock:
-            if presort and self._presorted is None:
-                self._presorted = _core.Presorted(data)
+            if method is not None and self._presorted is None:
+                self._presorted = presort(data, method)
         return data, self._presorted
 
 
 _lock = threading.Lock()
-_residents: dict[int, tuple[weakref.ref[NDArray[Any]], Resident]] = {}
+_residents: dict[int, tuple[weakref.ref[Any], Resident]] = {}
 
 
-def resident(X: NDArray[Any]) -> Resident:
+def resident(X: Any) -> Resident:
     """Find what is known of a worker's data, for as long as they live there."""
     key = id(X)
     with _lock:

@@ -164,7 +164,7 @@ fn label_of(trees: &[Tree], leaves: &[usize], sums: &mut Vec<f64>) -> usize {
 mod tests {
     use super::*;
     use crate::native::Values;
-    use crate::native::forest::{Forest, ForestParameters};
+    use crate::native::forest::ForestParameters;
     use crate::native::presorted::Presorted;
     use crate::native::tree::{NO_CHILD, Splitter, TreeParameters};
     use crate::rng::{Purpose, Stream};
@@ -198,7 +198,7 @@ mod tests {
                 bootstrap: seed.is_multiple_of(3),
             };
             let presorted = &Presorted::new(data).unwrap();
-            let trees = Forest { presorted, parameters }.fit(&classes, N_CLASSES, &mut rng).unwrap();
+            let trees = parameters.grow(presorted, &classes, N_CLASSES, &mut rng).unwrap();
             let n_repeats = 3;
             let orders =
                 (0..columns * n_repeats).flat_map(|_| rng.permutation(rows)).map(i64::from).collect();

@@ -17,7 +17,7 @@
 //!
 //! Cost O((n + q k) m) for q rows to predict and k classes; memory per thread O(k m).
 
-use super::{Classifier, ClassifySession, Task, Values};
+use super::{Classifier, ClassifySession, Query, Task, Values};
 use crate::elementary::exp;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
@@ -62,6 +62,7 @@ struct Session {
 
 #[derive(Default)]
 struct Memory {
+    n_classes: usize,
     /// The classes that occur.
     present: Vec<u32>,
     /// Their centroids, one after the other.
@@ -75,13 +76,21 @@ struct Memory {
 }
 
 impl ClassifySession for Session {
-    fn fit_predict(&mut self, task: &Task<'_>, _: &mut Stream, proba: &mut [f64]) -> Result<()> {
+    fn fit(&mut self, task: &Task<'_>, _: &mut Stream) -> Result<()> {
         if self.model.soft && self.model.metric == Metric::Manhattan {
             return Err(Error::value("soft", true, "false with the Manhattan metric"));
         }
         match task.data.values {
-            Values::F32(values) => predict_f32(self.level, self.model, &mut self.memory, task, values, proba),
-            Values::F64(values) => predict_f64(self.level, self.model, &mut self.memory, task, values, proba),
+            Values::F32(values) => fit_f32(self.level, self.model, &mut self.memory, task, values),
+            Values::F64(values) => fit_f64(self.level, self.model, &mut self.memory, task, values),
+        }
+        Ok(())
+    }
+
+    fn predict(&mut self, query: &Query<'_>, proba: &mut [f64]) -> Result<()> {
+        match query.data.values {
+            Values::F32(values) => predict_f32(self.level, self.model, &mut self.memory, query, values, proba),
+            Values::F64(values) => predict_f64(self.level, self.model, &mut self.memory, query, values, proba),
         }
         Ok(())
     }
@@ -112,23 +121,24 @@ impl Real for f64 {
 }
 
 crate::dispatch! {
-    fn predict_f32(model: NearestCentroid, memory: &mut Memory, task: &Task<'_>, values: &[f32], proba: &mut [f64])
+    fn fit_f32(model: NearestCentroid, memory: &mut Memory, task: &Task<'_>, values: &[f32]) = fit::<f32>
+}
+crate::dispatch! {
+    fn fit_f64(model: NearestCentroid, memory: &mut Memory, task: &Task<'_>, values: &[f64]) = fit::<f64>
+}
+crate::dispatch! {
+    fn predict_f32(model: NearestCentroid, memory: &mut Memory, query: &Query<'_>, values: &[f32], proba: &mut [f64])
         = predict::<f32>
 }
 crate::dispatch! {
-    fn predict_f64(model: NearestCentroid, memory: &mut Memory, task: &Task<'_>, values: &[f64], proba: &mut [f64])
+    fn predict_f64(model: NearestCentroid, memory: &mut Memory, query: &Query<'_>, values: &[f64], proba: &mut [f64])
         = predict::<f64>
 }
 
 #[inline(always)]
-fn predict<T: Real>(
-    model: NearestCentroid,
-    memory: &mut Memory,
-    task: &Task<'_>,
-    values: &[T],
-    proba: &mut [f64],
-) {
+fn fit<T: Real>(model: NearestCentroid, memory: &mut Memory, task: &Task<'_>, values: &[T]) {
     let m = task.columns.len();
+    memory.n_classes = task.n_classes;
     let row_of = |row: u32| &values[row as usize * task.data.columns..][..task.data.columns];
     memory.present.clear();
     memory.present.extend((0..task.n_classes as u32).filter(|class| task.classes.contains(class)));
@@ -166,11 +176,22 @@ fn predict<T: Real>(
     if model.soft {
         memory.scale(task, |row, j| row_of(row)[j as usize].into());
     }
-    let Memory { present, centroids, scales, row, distances } = memory;
-    for (&held, out) in task.held_out.iter().zip(proba.chunks_exact_mut(task.n_classes)) {
-        let values = row_of(held);
+}
+
+#[inline(always)]
+fn predict<T: Real>(
+    model: NearestCentroid,
+    memory: &mut Memory,
+    query: &Query<'_>,
+    values: &[T],
+    proba: &mut [f64],
+) {
+    let m = query.columns.len();
+    let Memory { n_classes, present, centroids, scales, row, distances } = memory;
+    for (&asked, out) in query.rows.iter().zip(proba.chunks_exact_mut(*n_classes)) {
+        let values = &values[asked as usize * query.data.columns..][..query.data.columns];
         row.clear();
-        row.extend(task.columns.iter().map(|&j| values[j as usize].into()));
+        row.extend(query.columns.iter().map(|&j| values[j as usize].into()));
         distances.clear();
         distances.extend(centroids.chunks_exact(m.max(1)).map(|centroid| match (model.soft, model.metric) {
             (true, _) => folded(

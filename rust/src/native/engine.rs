@@ -1,22 +1,25 @@
 //! Runs minipatches: one is one task of one thread, from gathering its data to its labels or votes.
 //!
 //! Memory: the data, shared by all threads; one gathered minipatch and one method's working memory a thread;
-//! and the results.
+//! and the results. Of sparse data only parts are ever dense: a minipatch, and [`BLOCK`] of the rows that it predicts.
 
 use std::sync::Mutex;
 
-use super::patch::Gathered;
-use super::{Classifier, Clusterer, Matrix, Task};
+use super::patch::{Data, Gathered};
+use super::{Classifier, ClassifySession, Clusterer, Query, Task};
 use crate::error::{Error, Result};
 use crate::parallel::{Workers, for_each_chunk};
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
 
+/// Rows of sparse data that are made dense at once to be predicted.
+const BLOCK: usize = if cfg!(test) { 7 } else { 4096 };
+
 /// Which minipatches of which data.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     /// All the data.
-    pub data: Matrix<'a>,
+    pub data: Data<'a>,
     /// The design that rows and columns are derived from.
     pub design: Minipatches,
     /// The features that the design's columns count through; `None` for all of them.
@@ -30,16 +33,16 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Checks that the design is one of the data.
     pub fn validate(&self) -> Result<()> {
-        let active = self.features.map_or(self.data.columns, <[u32]>::len);
-        if (self.design.n_samples, self.design.n_features) != (self.data.rows, active) {
+        let active = self.features.map_or(self.data.columns(), <[u32]>::len);
+        if (self.design.n_samples, self.design.n_features) != (self.data.rows(), active) {
             return Err(Error::shape(
                 "the data",
-                format!("{} x {active}", self.data.rows),
+                format!("{} x {active}", self.data.rows()),
                 format!("{} x {}, as the minipatches", self.design.n_samples, self.design.n_features),
             ));
         }
-        match self.features.and_then(|f| f.iter().find(|&&j| j as usize >= self.data.columns)) {
-            Some(j) => Err(Error::value("a feature", j, format!("less than {}", self.data.columns))),
+        match self.features.and_then(|f| f.iter().find(|&&j| j as usize >= self.data.columns())) {
+            Some(j) => Err(Error::value("a feature", j, format!("less than {}", self.data.columns()))),
             None => Ok(()),
         }
     }
@@ -122,14 +125,14 @@ pub fn classify(
     workers: Workers<'_>,
 ) -> Result<(RunVotes, Vec<bool>)> {
     run.validate()?;
-    let (n, samples) = (run.design.n_rows, run.data.rows);
+    let (n, samples) = (run.design.n_rows, run.data.rows());
     if labels.len() != run.len() * n {
         return Err(Error::shape("the labels", labels.len(), run.len() * n));
     }
     let mut slots = vec![Slot::default(); run.len()];
     let errors = FirstError::default();
-    let session = || (classifier.session(), Vec::new());
-    for_each_chunk(workers, &mut slots, 1, session, |(session, proba), index, slot| {
+    let session = || (classifier.session(), Gathered::default(), Vec::new());
+    for_each_chunk(workers, &mut slots, 1, session, |(session, memory, proba), index, slot| {
         let b = run.start + index;
         let labels = &labels[index * n..(index + 1) * n];
         let rows = run.design.rows(b);
@@ -150,16 +153,9 @@ pub fn classify(
         proba.clear();
         proba.resize(held_out.len() * n_classes, 0.0);
         let columns = run.columns(b);
-        let task = Task {
-            data: run.data,
-            rows: &known,
-            columns: &columns,
-            classes: &classes,
-            n_classes,
-            held_out: &held_out,
-        };
+        let part = Part { rows: &known, columns: &columns, classes: &classes, n_classes, held_out: &held_out };
         let mut rng = Stream::new(run.design.seed, Purpose::Classifier, b as u64);
-        match session.fit_predict(&task, &mut rng, proba) {
+        match part.fit_predict(run.data, &mut **session, memory, &mut rng, proba) {
             Err(error) => errors.note(b, (known.len(), columns.len()), error),
             Ok(()) => slot.keep(&held_out, proba, n_classes, samples),
         }
@@ -180,6 +176,45 @@ pub fn classify(
         }
     }
     Ok((RunVotes::Soft(soft), trained))
+}
+
+/// What one minipatch trains on, and what it predicts.
+struct Part<'a> {
+    rows: &'a [u32],
+    columns: &'a [u32],
+    classes: &'a [u32],
+    n_classes: usize,
+    held_out: &'a [u32],
+}
+
+impl Part<'_> {
+    /// Writes the class probabilities of the rows held out; dense data are read where they lie.
+    fn fit_predict(
+        &self,
+        data: Data<'_>,
+        session: &mut dyn ClassifySession,
+        memory: &mut Gathered,
+        rng: &mut Stream,
+        proba: &mut [f64],
+    ) -> Result<()> {
+        let Part { rows, columns, classes, n_classes, held_out } = *self;
+        if let Data::Dense(data) = data {
+            session.fit(&Task { data, rows, columns, classes, n_classes }, rng)?;
+            return session.predict(&Query { data, rows: held_out, columns }, proba);
+        }
+        let most = rows.len().max(BLOCK).max(columns.len()) as u32;
+        let counting: Vec<u32> = (0..most).collect();
+        let part = memory.gather(data, rows, columns);
+        let columns_of_part = &counting[..columns.len()];
+        let task = Task { data: part, rows: &counting[..rows.len()], columns: columns_of_part, classes, n_classes };
+        session.fit(&task, rng)?;
+        for (block, proba) in held_out.chunks(BLOCK).zip(proba.chunks_mut(BLOCK * n_classes)) {
+            let part = memory.gather(data, block, columns);
+            let query = Query { data: part, rows: &counting[..block.len()], columns: columns_of_part };
+            session.predict(&query, proba)?;
+        }
+        Ok(())
+    }
 }
 
 impl Slot {
@@ -219,7 +254,15 @@ fn complement(sorted: &[u32], size: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::native::{ClassifySession, ClusterSession, Values};
+    use crate::native::centroid::{Metric, NearestCentroid};
+    use crate::native::forest::{Forest, ForestParameters};
+    use crate::native::kmeans::KMeans;
+    use crate::native::neighbors::{KNeighbors, Weights};
+    use crate::native::patch::{Csr, Whole};
+    use crate::native::presorted::Presorted;
+    use crate::native::tree::TreeParameters;
+    use crate::native::{ClusterSession, Matrix, Values};
+    use proptest::prelude::*;
 
     /// Labels a row by the sign of its first value; fails on minipatch data that start with the magic value.
     struct Sign;
@@ -243,16 +286,20 @@ mod tests {
 
     /// Predicts the share of each class in training.
     struct Prior;
+    struct Shares(Vec<f64>);
     impl Classifier for Prior {
         fn session(&self) -> Box<dyn ClassifySession + '_> {
-            Box::new(Prior)
+            Box::new(Shares(Vec::new()))
         }
     }
-    impl ClassifySession for Prior {
-        fn fit_predict(&mut self, task: &Task<'_>, _: &mut Stream, proba: &mut [f64]) -> Result<()> {
-            for row in proba.chunks_exact_mut(task.n_classes) {
-                task.classes.iter().for_each(|&c| row[c as usize] += 1.0 / task.classes.len() as f64);
-            }
+    impl ClassifySession for Shares {
+        fn fit(&mut self, task: &Task<'_>, _: &mut Stream) -> Result<()> {
+            self.0 = vec![0.0; task.n_classes];
+            task.classes.iter().for_each(|&c| self.0[c as usize] += 1.0 / task.classes.len() as f64);
+            Ok(())
+        }
+        fn predict(&mut self, _: &Query<'_>, proba: &mut [f64]) -> Result<()> {
+            proba.chunks_exact_mut(self.0.len()).for_each(|row| row.copy_from_slice(&self.0));
             Ok(())
         }
     }
@@ -260,6 +307,7 @@ mod tests {
     fn run(values: &[f64], seed: u64) -> Run<'_> {
         let data = Matrix { values: Values::F64(values), rows: values.len() / 2, columns: 2 };
         let design = Minipatches::new(data.rows, 2, 4, 1, seed).unwrap();
+        let data = Data::Dense(data);
         Run { data, design, features: None, start: 0, stop: 12 }
     }
 
@@ -280,6 +328,61 @@ mod tests {
         assert!(!trained[0] && trained[1..].iter().all(|&t| t));
         let RunVotes::Soft(soft) = votes else { panic!("some minipatch has two classes") };
         assert!(soft[20 * 2..20 * 4].chunks_exact(2).all(|row| row == [0.0, 1.0]), "one class left");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn sparse_data_give_the_bits_of_dense_ones(seed in any::<u64>(), rows in 12usize..60, share in 0.0..1.0f64) {
+            const COLUMNS: usize = 9;
+            let mut rng = Stream::new(seed, Purpose::Standalone, 0);
+            // Counts, mostly zeros or hardly any, and some of them in two parts; a zero may be kept as a value.
+            let (mut dense, mut values, mut indices, mut starts) = (Vec::new(), Vec::new(), Vec::new(), vec![0]);
+            for _ in 0..rows {
+                for column in (0..COLUMNS as i32).rev() {
+                    let value = if rng.unit() < share { rng.below(4) as f64 } else { 0.0 };
+                    dense.push((column, value));
+                    if value > 2.0 {
+                        values.extend([value - 1.0, 1.0]);
+                        indices.extend([column; 2]);
+                    } else if value > 0.0 || rng.below(9) == 0 {
+                        values.push(value);
+                        indices.push(column);
+                    }
+                }
+                starts.push(values.len() as i32);
+            }
+            dense.chunks_exact_mut(COLUMNS).for_each(|row| row.sort_by_key(|&(column, _)| column));
+            let dense: Vec<f64> = dense.into_iter().map(|(_, value)| value).collect();
+            let matrix = Matrix { values: Values::F64(&dense), rows, columns: COLUMNS };
+            let csr = Csr::new(Values::F64(&values), Whole::I32(&indices), Whole::I32(&starts), COLUMNS).unwrap();
+            let design = Minipatches::new(rows, 7, rows / 2, 3, seed).unwrap();
+            let features = Some(&[0, 2, 3, 5, 6, 7, 8][..]);
+            let [whole, parts] = [Data::Dense(matrix), Data::Sparse(csr)]
+                .map(|data| Run { data, design, features, start: 0, stop: 6 });
+
+            let labels = cluster(&whole, &KMeans::new(3), Workers::new(1)).unwrap();
+            prop_assert_eq!(&labels, &cluster(&parts, &KMeans::new(3), Workers::new(1)).unwrap());
+            let presorted = &Presorted::new(matrix).unwrap();
+            for parameters in [
+                ForestParameters::single(TreeParameters::default()),
+                ForestParameters { n_estimators: 5, ..ForestParameters::random_forest(2) },
+                ForestParameters { n_estimators: 5, ..ForestParameters::extra_trees(2) },
+            ] {
+                let sorted = Forest { presorted: Some(presorted), parameters: parameters.clone() };
+                let anew = Forest { presorted: None, parameters };
+                let expected = classify(&whole, &labels, 3, &sorted, Workers::new(1)).unwrap();
+                prop_assert_eq!(&expected, &classify(&parts, &labels, 3, &anew, Workers::new(2)).unwrap());
+                prop_assert_eq!(&expected, &classify(&whole, &labels, 3, &anew, Workers::new(1)).unwrap());
+            }
+            let near = KNeighbors { n_neighbors: 3, weights: Weights::Distance };
+            let centroid = NearestCentroid { metric: Metric::Euclidean, soft: true };
+            for model in [&near as &dyn Classifier, &centroid] {
+                let expected = classify(&whole, &labels, 3, model, Workers::new(1)).unwrap();
+                prop_assert_eq!(&expected, &classify(&parts, &labels, 3, model, Workers::new(2)).unwrap());
+            }
+        }
     }
 
     #[test]

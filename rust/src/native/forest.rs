@@ -10,10 +10,10 @@
 //! Memory per thread: O(n m).
 
 use super::grow::{Grower, Patch};
-use super::presorted::Presorted;
+use super::presorted::{Presorted, Sorted};
 use super::split::{Key, NARROW_ROWS};
 use super::tree::{Descent, Splitter, Tree, TreeParameters};
-use super::{Classifier, ClassifySession, Task};
+use super::{Classifier, ClassifySession, Query, Task};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 use crate::simd::{Level, level};
@@ -30,6 +30,11 @@ pub struct ForestParameters {
 }
 
 impl ForestParameters {
+    /// A single tree, grown on all rows.
+    pub fn single(tree: TreeParameters) -> Self {
+        ForestParameters { tree, n_estimators: 1, bootstrap: false }
+    }
+
     /// The defaults of `RandomForestClassifier` (100 trees, bootstrap) with `max_features` features a node.
     pub fn random_forest(max_features: usize) -> Self {
         let tree = TreeParameters { max_features: Some(max_features), ..TreeParameters::default() };
@@ -45,47 +50,42 @@ impl ForestParameters {
     }
 }
 
-/// A forest.
+impl ForestParameters {
+    /// Grows a forest on all rows and columns of sorted data, to be kept.
+    pub fn grow(
+        &self,
+        presorted: &Presorted,
+        classes: &[u32],
+        n_classes: usize,
+        rng: &mut Stream,
+    ) -> Result<Vec<Tree>> {
+        presorted.whole(classes, n_classes, |task| {
+            if presorted.rows <= NARROW_ROWS {
+                Nursery::<u32>::new(level()).trees(self, presorted, task, rng)
+            } else {
+                Nursery::<u64>::new(level()).trees(self, presorted, task, rng)
+            }
+        })?
+    }
+}
+
+/// A forest as a classifier.
 #[derive(Debug, Clone)]
 pub struct Forest<'a> {
-    /// The whole data, sorted.
-    pub presorted: &'a Presorted,
+    /// The whole data, sorted; without them, what comes with a task is sorted for that task.
+    pub presorted: Option<&'a Presorted>,
     /// How the forest is grown.
     pub parameters: ForestParameters,
 }
 
 impl Forest<'_> {
-    /// Grows a forest on all of the presorted data, to be kept.
-    pub fn fit(&self, classes: &[u32], n_classes: usize, rng: &mut Stream) -> Result<Vec<Tree>> {
-        self.parameters.check()?;
-        self.presorted.whole(classes, n_classes, |task| {
-            let mut trees = Vec::new();
-            let keep = |tree: &Tree| trees.push(tree.clone());
-            if task.rows.len() <= NARROW_ROWS {
-                Session::<u32>::new(self, level()).grow(task, rng, keep);
-            } else {
-                Session::<u64>::new(self, level()).grow(task, rng, keep);
-            }
-            trees
-        })
-    }
-
     /// A session that runs at a chosen level.
     pub(crate) fn session_at(&self, level: Level) -> Box<dyn ClassifySession + '_> {
-        if self.presorted.rows <= NARROW_ROWS {
+        if self.presorted.is_some_and(|presorted| presorted.rows <= NARROW_ROWS) {
             Box::new(Session::<u32>::new(self, level))
         } else {
             Box::new(Session::<u64>::new(self, level))
         }
-    }
-}
-
-impl ForestParameters {
-    fn check(&self) -> Result<()> {
-        if self.n_estimators == 0 {
-            return Err(Error::value("n_estimators", 0, "at least 1"));
-        }
-        Ok(())
     }
 }
 
@@ -95,57 +95,90 @@ impl Classifier for Forest<'_> {
     }
 }
 
-struct Session<'a, K: Key> {
-    presorted: &'a Presorted,
-    parameters: &'a ForestParameters,
+/// Working memory for growing forests.
+struct Nursery<K: Key> {
     patch: Patch<K>,
     grower: Grower<K>,
-    tree: Tree,
     /// How often each row was drawn.
     counts: Vec<u32>,
+}
+
+impl<K: Key> Nursery<K> {
+    fn new(level: Level) -> Self {
+        Nursery { patch: Patch::new(), grower: Grower::new(level), counts: Vec::new() }
+    }
+
+    /// Grows the trees of a forest one after the other.
+    fn trees(
+        &mut self,
+        parameters: &ForestParameters,
+        presorted: &Presorted,
+        task: &Task<'_>,
+        rng: &mut Stream,
+    ) -> Result<Vec<Tree>> {
+        let mut trees = vec![Tree::default(); parameters.n_estimators];
+        self.grow(parameters, presorted, task, rng, &mut trees)?;
+        Ok(trees)
+    }
+
+    /// The same into trees that are there already, whose memory serves again.
+    fn grow(
+        &mut self,
+        parameters: &ForestParameters,
+        presorted: &Presorted,
+        task: &Task<'_>,
+        rng: &mut Stream,
+        trees: &mut [Tree],
+    ) -> Result<()> {
+        if trees.is_empty() {
+            return Err(Error::value("n_estimators", 0, "at least 1"));
+        }
+        self.patch.load(presorted, task, parameters.tree.uses_orders());
+        for tree in trees {
+            self.counts.clear();
+            if parameters.bootstrap {
+                self.counts.resize(task.rows.len(), 0);
+                (0..task.rows.len()).for_each(|_| self.counts[rng.below(task.rows.len())] += 1);
+            }
+            self.grower.grow(presorted, &self.patch, &self.counts, &parameters.tree, rng, tree);
+        }
+        Ok(())
+    }
+}
+
+struct Session<'a, K: Key> {
+    parameters: &'a ForestParameters,
+    sorted: Sorted<'a>,
+    nursery: Nursery<K>,
+    trees: Vec<Tree>,
     descent: Descent,
 }
 
 impl<'a, K: Key> Session<'a, K> {
     fn new(model: &'a Forest<'_>, level: Level) -> Self {
         Session {
-            presorted: model.presorted,
             parameters: &model.parameters,
-            patch: Patch::new(),
-            grower: Grower::new(level),
-            tree: Tree::default(),
-            counts: Vec::new(),
+            sorted: Sorted::new(model.presorted),
+            nursery: Nursery::new(level),
+            trees: vec![Tree::default(); model.parameters.n_estimators],
             descent: Descent::default(),
-        }
-    }
-
-    /// Grows the trees one after the other and hands each to `use_tree`.
-    fn grow(&mut self, task: &Task<'_>, rng: &mut Stream, mut use_tree: impl FnMut(&Tree)) {
-        let ForestParameters { tree, n_estimators, bootstrap } = self.parameters;
-        self.patch.load(self.presorted, task, tree.uses_orders());
-        self.counts.clear();
-        for _ in 0..*n_estimators {
-            if *bootstrap {
-                self.counts.clear();
-                self.counts.resize(task.rows.len(), 0);
-                (0..task.rows.len()).for_each(|_| self.counts[rng.below(task.rows.len())] += 1);
-            }
-            self.grower.grow(self.presorted, &self.patch, &self.counts, tree, rng, &mut self.tree);
-            use_tree(&self.tree);
         }
     }
 }
 
 impl<K: Key> ClassifySession for Session<'_, K> {
-    fn fit_predict(&mut self, task: &Task<'_>, rng: &mut Stream, proba: &mut [f64]) -> Result<()> {
-        self.parameters.check()?;
-        self.presorted.check(&task.data)?;
-        let presorted = self.presorted;
-        let mut descent = std::mem::take(&mut self.descent);
-        self.grow(task, rng, |tree| descent.add_shares(tree, presorted, task, proba));
-        self.descent = descent;
-        let trees = self.parameters.n_estimators as f64;
-        proba.iter_mut().for_each(|p| *p /= trees);
+    fn fit(&mut self, task: &Task<'_>, rng: &mut Stream) -> Result<()> {
+        let presorted = self.sorted.of_task(task)?;
+        self.nursery.grow(self.parameters, presorted, task, rng, &mut self.trees)
+    }
+
+    fn predict(&mut self, query: &Query<'_>, proba: &mut [f64]) -> Result<()> {
+        let data = self.sorted.of_query(query)?;
+        for tree in &self.trees {
+            self.descent.add_shares(tree, data, query, proba);
+        }
+        let trees = self.trees.len() as f64;
+        proba.iter_mut().for_each(|share| *share /= trees);
         Ok(())
     }
 }

@@ -86,10 +86,10 @@ pub trait ClusterSession {
     fn cluster(&mut self, patch: Matrix<'_>, rng: &mut Stream, labels: &mut [i32]) -> Result<()>;
 }
 
-/// One minipatch as a classifier sees it: the whole data, which rows and columns are its own, and their labels.
+/// What a classifier is trained on: rows and columns of some data, and the rows' classes.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
-    /// All the data, shared by every thread.
+    /// All the data, shared by every thread, or a part that was gathered for this task.
     pub data: Matrix<'a>,
     /// The rows to train on, ascending.
     pub rows: &'a [u32],
@@ -99,8 +99,17 @@ pub struct Task<'a> {
     pub classes: &'a [u32],
     /// Number of classes, of which some may not occur in `classes`.
     pub n_classes: usize,
-    /// The rows to predict, ascending; none of them is in `rows`.
-    pub held_out: &'a [u32],
+}
+
+/// What a trained classifier is asked about: rows of some data, and the columns that are those trained on.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// The data of the task, or others.
+    pub data: Matrix<'a>,
+    /// The rows to predict.
+    pub rows: &'a [u32],
+    /// The column of each column trained on, ascending.
+    pub columns: &'a [u32],
 }
 
 /// A classification method with its parameters fixed, and whatever it precomputed once from the whole data.
@@ -111,7 +120,10 @@ pub trait Classifier: Sync {
 
 /// A classifier at work in one thread.
 pub trait ClassifySession {
-    /// Trains on `task.rows`, then writes the class probabilities of each row of `task.held_out` to `proba`
-    /// (`held_out.len() x n_classes`, row-major, zero on entry; classes that do not occur keep 0).
-    fn fit_predict(&mut self, task: &Task<'_>, rng: &mut Stream, proba: &mut [f64]) -> Result<()>;
+    /// Trains on the rows of `task`; what was learned before is forgotten.
+    fn fit(&mut self, task: &Task<'_>, rng: &mut Stream) -> Result<()>;
+
+    /// Writes the class probabilities of each row of `query` to `proba` (`rows.len() x n_classes`, row-major, zero on
+    /// entry; classes that do not occur keep 0).
+    fn predict(&mut self, query: &Query<'_>, proba: &mut [f64]) -> Result<()>;
 }

@@ -11,9 +11,9 @@
 //! nothing as long as the data can hold it. Rows at exactly the same distance are taken in the order of the
 //! training rows; scikit-learn leaves that order open.
 //!
-//! Cost O(n q m) for q rows to predict; memory per thread O((n + q) m + n).
+//! Cost O(n q m) for q rows to predict; memory per thread O(n m).
 
-use super::{Classifier, ClassifySession, Matrix, Task, Values};
+use super::{Classifier, ClassifySession, Query, Task, Values};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 use crate::simd::{Level, level};
@@ -42,9 +42,13 @@ impl KNeighbors {
         Box::new(Session {
             model: *self,
             level,
+            n_classes: 0,
+            classes: Vec::new(),
+            training: Vec::new(),
             centre: Vec::new(),
             panels: Vec::new(),
             norms: Vec::new(),
+            query: Vec::new(),
             queries: Vec::new(),
             screened: Vec::new(),
             nearest: Vec::new(),
@@ -67,13 +71,20 @@ const QUERIES: usize = 4;
 struct Session {
     model: KNeighbors,
     level: Level,
+    n_classes: usize,
+    /// The class of each training row.
+    classes: Vec<u32>,
+    /// The training rows, row by row.
+    training: Vec<f64>,
     /// Mean of the training rows.
     centre: Vec<f64>,
     /// The centred training rows by panels of [`LANES`] rows, column by column.
     panels: Vec<f32>,
     /// Squared norm of each centred training row, infinite for the padding.
     norms: Vec<f32>,
-    /// The centred rows of one group of queries.
+    /// The rows of one group of queries, row by row.
+    query: Vec<f64>,
+    /// The same, centred, column by column.
     queries: Vec<f32>,
     /// Screened squared distances of one group of queries to all training rows.
     screened: Vec<f32>,
@@ -84,101 +95,123 @@ struct Session {
 }
 
 impl ClassifySession for Session {
-    fn fit_predict(&mut self, task: &Task<'_>, _: &mut Stream, proba: &mut [f64]) -> Result<()> {
+    fn fit(&mut self, task: &Task<'_>, _: &mut Stream) -> Result<()> {
         let (k, n) = (self.model.n_neighbors, task.rows.len());
         if k == 0 || k > n {
             return Err(Error::value("n_neighbors", k, format!("1 to the number of training rows, {n}")));
         }
+        self.n_classes = task.n_classes;
+        self.classes.clear();
+        self.classes.extend_from_slice(task.classes);
+        self.training.clear();
         match task.data.values {
-            Values::F32(values) => predict_f32(self.level, self, task, values, proba),
-            Values::F64(values) => predict_f64(self.level, self, task, values, proba),
+            Values::F32(values) => take(values, task.data.columns, task.rows, task.columns, &mut self.training),
+            Values::F64(values) => take(values, task.data.columns, task.rows, task.columns, &mut self.training),
+        }
+        self.centre_training(task.columns.len());
+        Ok(())
+    }
+
+    fn predict(&mut self, query: &Query<'_>, proba: &mut [f64]) -> Result<()> {
+        let Query { data, rows, columns } = *query;
+        for (group, out) in rows.chunks(QUERIES).zip(proba.chunks_mut(QUERIES * self.n_classes)) {
+            self.query.clear();
+            match data.values {
+                Values::F32(values) => take(values, data.columns, group, columns, &mut self.query),
+                Values::F64(values) => take(values, data.columns, group, columns, &mut self.query),
+            }
+            answer(self.level, self, columns.len(), out);
         }
         Ok(())
     }
 }
 
-crate::dispatch! {
-    fn predict_f32(session: &mut Session, task: &Task<'_>, values: &[f32], proba: &mut [f64]) = predict::<f32>
+/// Appends a part of row-major values.
+fn take<T: Copy + Into<f64>>(values: &[T], stride: usize, rows: &[u32], columns: &[u32], out: &mut Vec<f64>) {
+    for &row in rows {
+        let row = &values[row as usize * stride..][..stride];
+        out.extend(columns.iter().map(|&j| row[j as usize].into()));
+    }
 }
+
+impl Session {
+    /// Centres the training rows on their mean, in single precision, by panels.
+    fn centre_training(&mut self, m: usize) {
+        let Session { training, centre, panels, norms, .. } = self;
+        let n = training.len() / m;
+        centre.clear();
+        centre.resize(m, 0.0);
+        for row in training.chunks_exact(m) {
+            centre.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        centre.iter_mut().for_each(|sum| *sum /= n as f64);
+        let padded = n.next_multiple_of(LANES);
+        panels.clear();
+        panels.resize(padded * m, 0.0);
+        norms.clear();
+        norms.resize(padded, f32::INFINITY);
+        for (i, row) in training.chunks_exact(m).enumerate() {
+            let panel = &mut panels[i / LANES * LANES * m..][..LANES * m];
+            let mut norm = 0.0;
+            for ((value, centre), lanes) in row.iter().zip(centre.iter()).zip(panel.chunks_exact_mut(LANES)) {
+                let value = (value - centre) as f32;
+                lanes[i % LANES] = value;
+                norm += f64::from(value) * f64::from(value);
+            }
+            norms[i] = norm as f32;
+        }
+    }
+}
+
 crate::dispatch! {
-    fn predict_f64(session: &mut Session, task: &Task<'_>, values: &[f64], proba: &mut [f64]) = predict::<f64>
+    /// Writes the probabilities of one group of queries of `m` columns.
+    fn answer(session: &mut Session, m: usize, proba: &mut [f64]) = answer_body
 }
 
 #[inline(always)]
-fn predict<T: Copy + Into<f64>>(session: &mut Session, task: &Task<'_>, values: &[T], proba: &mut [f64]) {
-    let Matrix { columns: width, .. } = task.data;
-    let row_of = |row: u32| &values[row as usize * width..][..width];
-    let (m, n) = (task.columns.len(), task.rows.len());
-    let Session { model, centre, panels, norms, queries, screened, nearest, found, .. } = session;
-    centre.clear();
-    centre.resize(m, 0.0);
-    for &row in task.rows {
-        let row = row_of(row);
-        centre.iter_mut().zip(task.columns).for_each(|(sum, &j)| *sum += row[j as usize].into());
-    }
-    centre.iter_mut().for_each(|sum| *sum /= n as f64);
-    let padded = n.next_multiple_of(LANES);
-    panels.clear();
-    panels.resize(padded * m, 0.0);
-    norms.clear();
-    norms.resize(padded, f32::INFINITY);
-    for (i, &row) in task.rows.iter().enumerate() {
-        let row = row_of(row);
-        let panel = &mut panels[i / LANES * LANES * m..][..LANES * m];
-        let mut norm = 0.0;
-        for ((&j, &centre), lanes) in
-            task.columns.iter().zip(centre.iter()).zip(panel.chunks_exact_mut(LANES))
-        {
-            let value = (row[j as usize].into() - centre) as f32;
-            lanes[i % LANES] = value;
-            norm += f64::from(value) * f64::from(value);
-        }
-        norms[i] = norm as f32;
-    }
+fn answer_body(session: &mut Session, m: usize, proba: &mut [f64]) {
+    let Session { model, classes, training, centre, panels, norms, query, queries, screened, nearest, found, .. } =
+        session;
+    let (n, padded) = (classes.len(), norms.len());
     let longest = norms[..n].iter().fold(0f32, |a, &b| if b > a { b } else { a });
     // Each of the m + 4 roundings of a screened distance is at most half a unit of `|q|^2 + |t|^2`, and
     // rounding the centred values moves it by 4 more; doubled to be on the safe side.
     let relative = (m as f32 + 16.0) * f32::EPSILON;
     screened.resize(QUERIES * padded, 0.0);
-    queries.clear();
     queries.resize(QUERIES * m, 0.0);
-    let n_classes = task.n_classes;
-    for (group, out) in task.held_out.chunks(QUERIES).zip(proba.chunks_mut(QUERIES * n_classes)) {
-        let mut lengths = [0f32; QUERIES];
-        for (q, &row) in group.iter().enumerate() {
-            let row = row_of(row);
-            let mut norm = 0.0;
-            for (c, (&j, &centre)) in task.columns.iter().zip(centre.iter()).enumerate() {
-                let value = (row[j as usize].into() - centre) as f32;
-                queries[c * QUERIES + q] = value;
-                norm += f64::from(value) * f64::from(value);
-            }
-            lengths[q] = norm as f32;
+    let mut lengths = [0f32; QUERIES];
+    for (q, row) in query.chunks_exact(m).enumerate() {
+        let mut norm = 0.0;
+        for (c, (value, centre)) in row.iter().zip(centre.iter()).enumerate() {
+            let value = (value - centre) as f32;
+            queries[c * QUERIES + q] = value;
+            norm += f64::from(value) * f64::from(value);
         }
-        screen(panels, norms, queries, &lengths, screened);
-        for (q, (&row, out)) in group.iter().zip(out.chunks_exact_mut(n_classes)).enumerate() {
-            let distances = &screened[q * padded..q * padded + n];
-            let slack = 2.0 * relative * (lengths[q] + longest);
-            let limit = least(distances, model.n_neighbors, nearest) + slack;
-            found.clear();
-            // Anything that is not surely beyond the limit is a candidate, not-a-numbers included.
-            found.extend(
-                distances
-                    .iter()
-                    .zip(0..)
-                    .filter(|&(d, _)| !matches!(d.partial_cmp(&limit), Some(std::cmp::Ordering::Greater)))
-                    .map(|(_, i)| (0.0, i)),
-            );
-            if found.len() > model.n_neighbors || model.weights == Weights::Distance {
-                let query = row_of(row);
-                for (distance, i) in found.iter_mut() {
-                    *distance = squared_distance(query, row_of(task.rows[*i as usize]), task.columns);
-                }
-                found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                found.truncate(model.n_neighbors);
+        lengths[q] = norm as f32;
+    }
+    screen(panels, norms, &queries[..QUERIES * m], &lengths, screened);
+    let rows = query.len() / m;
+    for (q, (row, out)) in query.chunks_exact(m).zip(proba.chunks_exact_mut(proba.len() / rows)).enumerate() {
+        let distances = &screened[q * padded..q * padded + n];
+        let slack = 2.0 * relative * (lengths[q] + longest);
+        let limit = least(distances, model.n_neighbors, nearest) + slack;
+        found.clear();
+        // Anything that is not surely beyond the limit is a candidate, not-a-numbers included.
+        found.extend(
+            distances
+                .iter()
+                .zip(0..)
+                .filter(|&(d, _)| !matches!(d.partial_cmp(&limit), Some(std::cmp::Ordering::Greater)))
+                .map(|(_, i)| (0.0, i)),
+        );
+        if found.len() > model.n_neighbors || model.weights == Weights::Distance {
+            for (distance, i) in found.iter_mut() {
+                *distance = squared_distance(row, &training[*i as usize * m..][..m]);
             }
-            vote(model.weights, found, task.classes, out);
+            found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            found.truncate(model.n_neighbors);
         }
+        vote(model.weights, found, classes, out);
     }
 }
 
@@ -243,20 +276,19 @@ fn least(distances: &[f32], k: usize, nearest: &mut Vec<f32>) -> f32 {
     nearest[k - 1]
 }
 
-/// The squared distance over some columns: eight sums, added in a fixed order.
+/// The squared distance of two rows: eight sums, added in a fixed order.
 #[inline(always)]
-fn squared_distance<T: Copy + Into<f64>>(a: &[T], b: &[T], columns: &[u32]) -> f64 {
+fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0f64; 8];
-    let mut chunks = columns.chunks_exact(8);
-    for chunk in &mut chunks {
-        for (sum, &j) in sums.iter_mut().zip(chunk) {
-            let difference = a[j as usize].into() - b[j as usize].into();
-            *sum += difference * difference;
+    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.0.iter().zip(b.0) {
+        for lane in 0..8 {
+            let difference = a[lane] - b[lane];
+            sums[lane] += difference * difference;
         }
     }
-    for (sum, &j) in sums.iter_mut().zip(chunks.remainder()) {
-        let difference = a[j as usize].into() - b[j as usize].into();
-        *sum += difference * difference;
+    for (sum, (a, b)) in sums.iter_mut().zip(a.1.iter().zip(b.1)) {
+        *sum += (a - b) * (a - b);
     }
     sums.iter().sum()
 }

@@ -6,7 +6,7 @@
 //! leaves out the rows that have the feature's most frequent value, its *mode*: they move as one block, and
 //! what is true of them follows from the totals.
 
-use super::{Matrix, Task, Values};
+use super::{Matrix, Query, Task, Values};
 use crate::error::{Error, Result};
 
 /// Marks, in [`Presorted::order`], a row whose value differs from that of the row before it.
@@ -16,7 +16,7 @@ const NEW_VALUE: u32 = 1 << 31;
 ///
 /// Memory: 4 N M bytes for a single-precision copy by columns, and at most 4 N M bytes for the orders (less
 /// the rows at the mode). Built in O(N M log N).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Presorted {
     /// Number of observations, N.
     pub rows: usize,
@@ -41,15 +41,30 @@ impl Presorted {
         if rows >= NEW_VALUE as usize {
             return Err(Error::value("the number of rows", rows, "less than 2^31"));
         }
-        let values = by_columns(data)?;
+        let mut values = Vec::new();
+        by_columns(data, &mut values)?;
         let mut order = Vec::new();
         let (mut starts, mut lows, mut modes) = (vec![0], Vec::new(), Vec::new());
         let mut keys: Vec<u64> = Vec::with_capacity(rows);
         for column in values.chunks_exact(rows.max(1)) {
+            // Counts are mostly zeros: where they are the mode beyond doubt, the others alone are sorted.
+            let zeros = column.iter().filter(|&&value| value == 0.0).count();
+            let mostly_zero = 2 * zeros > rows;
             keys.clear();
-            keys.extend(column.iter().zip(0u64..).map(|(&v, row)| u64::from(ordered_bits(v)) << 32 | row));
+            keys.extend(
+                column
+                    .iter()
+                    .zip(0u64..)
+                    .filter(|&(&value, _)| !(mostly_zero && value == 0.0))
+                    .map(|(&value, row)| u64::from(ordered_bits(value)) << 32 | row),
+            );
             keys.sort_unstable();
-            let (begin, end) = longest_run(&keys);
+            let (begin, end) = if mostly_zero {
+                let at = keys.partition_point(|key| key >> 32 < u64::from(ordered_bits(0.0)));
+                (at, at)
+            } else {
+                longest_run(&keys)
+            };
             let mut push = |keys: &mut dyn Iterator<Item = &u64>| {
                 let mut last = None;
                 for &key in keys {
@@ -61,7 +76,7 @@ impl Presorted {
             push(&mut keys[..begin].iter());
             push(&mut keys[end..].iter().rev());
             lows.push(begin);
-            modes.push(column[keys[begin] as u32 as usize]);
+            modes.push(if mostly_zero { 0.0 } else { column[keys[begin] as u32 as usize] });
             starts.push(order.len());
         }
         order.shrink_to_fit();
@@ -71,7 +86,12 @@ impl Presorted {
     /// One feature's values, by row.
     #[inline]
     pub fn column(&self, column: usize) -> &[f32] {
-        &self.values[column * self.rows..(column + 1) * self.rows]
+        self.single().of(column)
+    }
+
+    /// The values of all features.
+    pub(crate) fn single(&self) -> Columns<'_> {
+        Columns { values: &self.values, rows: self.rows }
     }
 
     /// The mode of a feature.
@@ -119,7 +139,65 @@ impl Presorted {
             ((0..self.rows as u32).collect(), (0..self.columns as u32).collect());
         // Trees read the presorted copy, never the data.
         let data = Matrix { values: Values::F32(&[]), rows: self.rows, columns: self.columns };
-        Ok(grow(&Task { data, rows: &rows, columns: &columns, classes, n_classes, held_out: &[] }))
+        Ok(grow(&Task { data, rows: &rows, columns: &columns, classes, n_classes }))
+    }
+}
+
+/// Data in single precision, column by column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns<'a> {
+    values: &'a [f32],
+    rows: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// One feature's values, by row.
+    #[inline]
+    pub(crate) fn of(&self, column: usize) -> &'a [f32] {
+        &self.values[column * self.rows..(column + 1) * self.rows]
+    }
+}
+
+/// What trees read: the whole data, sorted once for all tasks, or the data that come with a task, sorted for it alone.
+#[derive(Debug, Default)]
+pub(crate) struct Sorted<'a> {
+    whole: Option<&'a Presorted>,
+    own: Presorted,
+    asked: Vec<f32>,
+}
+
+impl<'a> Sorted<'a> {
+    /// `None` sorts the data of each task anew.
+    pub(crate) fn new(whole: Option<&'a Presorted>) -> Self {
+        Sorted { whole, ..Self::default() }
+    }
+
+    /// The sorted data of a task.
+    pub(crate) fn of_task(&mut self, task: &Task<'_>) -> Result<&Presorted> {
+        match self.whole {
+            Some(whole) => {
+                whole.check(&task.data)?;
+                Ok(whole)
+            }
+            None => {
+                self.own = Presorted::new(task.data)?;
+                Ok(&self.own)
+            }
+        }
+    }
+
+    /// The data of a query.
+    pub(crate) fn of_query(&mut self, query: &Query<'_>) -> Result<Columns<'_>> {
+        match self.whole {
+            Some(whole) => {
+                whole.check(&query.data)?;
+                Ok(whole.single())
+            }
+            None => {
+                by_columns(query.data, &mut self.asked)?;
+                Ok(Columns { values: &self.asked, rows: query.data.rows })
+            }
+        }
     }
 }
 
@@ -136,11 +214,20 @@ pub(crate) fn ordered_bits(value: f32) -> u32 {
     bits ^ (((bits as i32 >> 31) as u32) | 1 << 31)
 }
 
-/// The data column by column in single precision, by blocks that fit the first-level cache.
-fn by_columns(data: Matrix<'_>) -> Result<Vec<f32>> {
+/// The error of a value that single precision does not hold.
+pub(crate) fn too_large(value: f64, row: usize, column: usize) -> Error {
+    let got = format!("{value:.3e} (observation {row}, feature {column})");
+    let expected = "at most 3.4e38 in size, since trees compare features in single precision: divide the \
+                    feature by a constant, or standardize it";
+    Error::value("an entry of the data", got, expected)
+}
+
+/// Writes the data to `out` column by column in single precision, by blocks that fit the first-level cache.
+fn by_columns(data: Matrix<'_>, out: &mut Vec<f32>) -> Result<()> {
     const BLOCK: usize = 32;
     let Matrix { rows, columns, values } = data;
-    let mut out = vec![0f32; rows * columns];
+    out.clear();
+    out.resize(rows * columns, 0.0);
     for row in (0..rows).step_by(BLOCK) {
         for column in (0..columns).step_by(BLOCK) {
             for i in row..rows.min(row + BLOCK) {
@@ -160,12 +247,9 @@ fn by_columns(data: Matrix<'_>) -> Result<Vec<f32>> {
                 Values::F32(x) => f64::from(x[row * columns + column]),
                 Values::F64(x) => x[row * columns + column],
             };
-            let got = format!("{value:.3e} (observation {row}, feature {column})");
-            let expected = "at most 3.4e38 in size, since trees compare features in single precision: divide the \
-                            feature by a constant, or standardize it";
-            Err(Error::value("an entry of the data", got, expected))
+            Err(too_large(value, row, column))
         }
-        None => Ok(out),
+        None => Ok(()),
     }
 }
 

@@ -9,8 +9,8 @@ use super::grow::{Grower, Patch};
 use super::neighbors::{KNeighbors, Weights};
 use super::presorted::Presorted;
 use super::split::Criterion;
-use super::tree::{DecisionTree, NO_CHILD, Splitter, Tree, TreeParameters};
-use super::{ClassifySession, Matrix, Task, Values};
+use super::tree::{NO_CHILD, Splitter, Tree, TreeParameters};
+use super::{ClassifySession, Matrix, Query, Task, Values};
 use crate::rng::{Purpose, Stream};
 use crate::simd::Level;
 use proptest::prelude::*;
@@ -58,8 +58,11 @@ impl Case {
             columns: &self.features,
             classes: &self.classes,
             n_classes: self.n_classes,
-            held_out: &self.held_out,
         }
+    }
+
+    fn query<'a>(&'a self, data: Matrix<'a>) -> Query<'a> {
+        Query { data, rows: &self.held_out, columns: &self.features }
     }
 
     fn value(&self, local: usize, column: usize) -> f32 {
@@ -72,11 +75,14 @@ impl Case {
 
     fn predict_with(&self, session: &mut dyn ClassifySession, data: Matrix<'_>) -> Vec<f64> {
         let mut proba = vec![0.0; self.held_out.len() * self.n_classes];
-        session
-            .fit_predict(&self.task(data), &mut Stream::new(5, Purpose::Classifier, 1), &mut proba)
-            .unwrap();
+        session.fit(&self.task(data), &mut Stream::new(5, Purpose::Classifier, 1)).unwrap();
+        session.predict(&self.query(data), &mut proba).unwrap();
         proba
     }
+}
+
+fn single_tree(presorted: &Presorted, parameters: TreeParameters) -> Forest<'_> {
+    Forest { presorted: Some(presorted), parameters: ForestParameters::single(parameters) }
 }
 
 fn case(grid: impl Strategy<Value = usize>) -> impl Strategy<Value = Case> {
@@ -263,10 +269,11 @@ proptest! {
     #[test]
     fn a_session_predicts_what_the_tree_says(case in case(0usize..6)) {
         let presorted = Presorted::new(case.matrix()).unwrap();
-        let model = DecisionTree { presorted: &presorted, parameters: TreeParameters::default() };
+        let model = single_tree(&presorted, TreeParameters::default());
         let mut session = model.session_at(Level::supported());
         let mut proba = vec![0.0; case.held_out.len() * case.n_classes];
-        session.fit_predict(&case.task(case.matrix()), &mut Stream::new(3, Purpose::Classifier, 0), &mut proba).unwrap();
+        session.fit(&case.task(case.matrix()), &mut Stream::new(3, Purpose::Classifier, 0)).unwrap();
+        session.predict(&case.query(case.matrix()), &mut proba).unwrap();
         let tree = grow::<u32>(&case, &[], &TreeParameters::default(), Level::supported());
         let held: Vec<f64> = case.held_out.iter().flat_map(|&row| {
             case.features.iter().map(move |&j| (row, j))
@@ -351,9 +358,9 @@ proptest! {
     #[test]
     fn instruction_sets_and_earlier_tasks_change_nothing(case in case(0usize..6), other in case(0usize..6)) {
         let presorted = Presorted::new(case.matrix()).unwrap();
-        let tree = |criterion| DecisionTree { presorted: &presorted, parameters: TreeParameters { criterion, ..TreeParameters::default() } };
+        let tree = |criterion| single_tree(&presorted, TreeParameters { criterion, ..TreeParameters::default() });
         let (gini, entropy) = (tree(Criterion::Gini), tree(Criterion::Entropy));
-        let forest = |parameters| Forest { presorted: &presorted, parameters: ForestParameters { n_estimators: 5, ..parameters } };
+        let forest = |parameters| Forest { presorted: Some(&presorted), parameters: ForestParameters { n_estimators: 5, ..parameters } };
         let (random, extra) = (forest(ForestParameters::random_forest(2)), forest(ForestParameters::extra_trees(2)));
         let near = KNeighbors { n_neighbors: 2, weights: Weights::Distance };
         let centroid = NearestCentroid { metric: Metric::Euclidean, soft: true };
@@ -401,7 +408,7 @@ fn small(x: &[f32], columns: usize, classes: &[u32], n_classes: usize) -> Case {
 fn two_rows_make_a_stump() {
     let case = small(&[0.0, 5.0, 1.0, 5.0, 0.4, 0.0, 0.6, 9.0], 2, &[1, 0], 2);
     let presorted = Presorted::new(case.matrix()).unwrap();
-    let tree = DecisionTree { presorted: &presorted, parameters: TreeParameters::default() };
+    let tree = single_tree(&presorted, TreeParameters::default());
     assert_eq!(case.predict(tree.session_at(Level::supported())), [0.0, 1.0, 1.0, 0.0]);
 }
 
@@ -409,7 +416,7 @@ fn two_rows_make_a_stump() {
 fn equal_rows_of_different_classes_share_a_leaf() {
     let case = small(&[2.0, 2.0, 2.0, 2.0, 2.0, 1.0], 1, &[0, 0, 1, 2], 3);
     let presorted = Presorted::new(case.matrix()).unwrap();
-    let tree = DecisionTree { presorted: &presorted, parameters: TreeParameters::default() };
+    let tree = single_tree(&presorted, TreeParameters::default());
     assert_eq!(case.predict(tree.session_at(Level::supported())), [0.5, 0.25, 0.25, 0.5, 0.25, 0.25]);
 }
 
@@ -417,9 +424,9 @@ fn equal_rows_of_different_classes_share_a_leaf() {
 fn one_class_is_certain() {
     let case = small(&[1.0, 2.0, 3.0, 9.0], 1, &[2, 2, 2], 4);
     let presorted = Presorted::new(case.matrix()).unwrap();
-    let tree = DecisionTree { presorted: &presorted, parameters: TreeParameters::default() };
-    let forest = Forest { presorted: &presorted, parameters: ForestParameters::random_forest(1) };
-    let extra = Forest { presorted: &presorted, parameters: ForestParameters::extra_trees(1) };
+    let tree = single_tree(&presorted, TreeParameters::default());
+    let forest = Forest { presorted: Some(&presorted), parameters: ForestParameters::random_forest(1) };
+    let extra = Forest { presorted: Some(&presorted), parameters: ForestParameters::extra_trees(1) };
     let near = KNeighbors { n_neighbors: 2, weights: Weights::Distance };
     let centroid = NearestCentroid { metric: Metric::Euclidean, soft: true };
     let level = Level::supported();
@@ -447,11 +454,12 @@ fn equally_good_features_win_equally_often() {
     let x: Vec<f32> = (0..12).flat_map(|row| [row as f32; 4]).collect();
     let case = small(&x, 4, &(0..12).map(|row| u32::from(row >= 6)).collect::<Vec<_>>(), 2);
     let presorted = Presorted::new(case.matrix()).unwrap();
-    let model = DecisionTree { presorted: &presorted, parameters: TreeParameters::default() };
+    let model = ForestParameters::single(TreeParameters::default());
     let mut wins = [0u32; 4];
     for index in 0..4000 {
-        let tree = model.fit(&case.classes, 2, &mut Stream::new(8, Purpose::Standalone, index)).unwrap();
-        wins[tree.feature[0] as usize] += 1;
+        let mut rng = Stream::new(8, Purpose::Standalone, index);
+        let trees = model.grow(&presorted, &case.classes, 2, &mut rng).unwrap();
+        wins[trees[0].feature[0] as usize] += 1;
     }
     assert!(wins.iter().all(|&n| (f64::from(n) - 1000.0).abs() < 110.0), "{wins:?}");
 }
@@ -461,8 +469,9 @@ fn a_forest_kept_is_the_forest_of_a_session() {
     let case = Case::new(4, 60, 5, 3, 0);
     let whole = small(&case.x, 5, &(0..60).map(|row| row % 3).collect::<Vec<_>>(), 3);
     let presorted = Presorted::new(whole.matrix()).unwrap();
-    let forest = Forest { presorted: &presorted, parameters: ForestParameters::random_forest(2) };
-    let trees = forest.fit(&whole.classes, 3, &mut Stream::new(5, Purpose::Classifier, 1)).unwrap();
+    let forest = ForestParameters::random_forest(2);
+    let mut rng = Stream::new(5, Purpose::Classifier, 1);
+    let trees = forest.grow(&presorted, &whole.classes, 3, &mut rng).unwrap();
     assert_eq!(trees.len(), 100);
     assert!(trees.iter().all(|tree| tree.weight[0] == 60 && tree.depth() > 0));
 }
@@ -473,9 +482,8 @@ fn too_many_neighbours_are_refused() {
     for n_neighbors in [0, 3] {
         let model = KNeighbors { n_neighbors, weights: Weights::Uniform };
         let mut session = model.session_at(Level::supported());
-        let mut proba = [0.0; 2];
         let mut rng = Stream::new(0, Purpose::Classifier, 0);
-        assert!(session.fit_predict(&case.task(case.matrix()), &mut rng, &mut proba).is_err());
+        assert!(session.fit(&case.task(case.matrix()), &mut rng).is_err());
     }
 }
 
@@ -483,10 +491,11 @@ fn too_many_neighbours_are_refused() {
 fn data_of_another_shape_is_refused() {
     let case = small(&[1.0, 2.0, 3.0], 1, &[0, 1], 2);
     let presorted = Presorted::new(case.matrix()).unwrap();
-    let model = DecisionTree { presorted: &presorted, parameters: TreeParameters::default() };
+    let model = single_tree(&presorted, TreeParameters::default());
     let other = Matrix { values: Values::F32(&[1.0, 2.0]), rows: 2, columns: 1 };
     let mut rng = Stream::new(0, Purpose::Classifier, 0);
-    assert!(
-        model.session_at(Level::supported()).fit_predict(&case.task(other), &mut rng, &mut [0.0; 2]).is_err()
-    );
+    let mut session = model.session_at(Level::supported());
+    assert!(session.fit(&case.task(other), &mut rng).is_err());
+    session.fit(&case.task(case.matrix()), &mut rng).unwrap();
+    assert!(session.predict(&case.query(other), &mut [0.0; 2]).is_err());
 }

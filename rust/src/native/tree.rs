@@ -8,17 +8,12 @@
 //! being visited in random order and thresholds from below. Where there are no ties the tree is
 //! scikit-learn's, node for node.
 //!
-//! Training costs O(n m) per level of the tree after [`Presorted`] was built once for the whole data, less the
-//! rows at a feature's mode. Memory per thread: O(n m).
+//! Training costs O(n m) per level of the tree after the data were [sorted](super::presorted) once, less the
+//! rows at a feature's mode. Memory per thread: O(n m). A tree on its own is a [forest](super::forest) of one.
 
-use super::grow::{Grower, Patch};
-use super::presorted::Presorted;
+use super::presorted::Columns;
 pub use super::split::Criterion;
-use super::split::{Key, NARROW_ROWS};
-use super::{Classifier, ClassifySession, Matrix, Task};
-use crate::error::Result;
-use crate::rng::Stream;
-use crate::simd::{Level, level};
+use super::{Matrix, Query};
 
 /// How a node's threshold on a feature is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,22 +201,16 @@ pub(crate) struct Descent {
 }
 
 impl Descent {
-    /// Adds the tree's class shares of each of `task.held_out` to `proba`.
+    /// Adds the tree's class shares of each row of a query to `proba`; `data` are those of the query.
     ///
-    /// All rows go down together, node by node, so that each question reads one column of the presorted data.
-    pub(crate) fn add_shares(
-        &mut self,
-        tree: &Tree,
-        presorted: &Presorted,
-        task: &Task<'_>,
-        proba: &mut [f64],
-    ) {
+    /// All rows go down together, node by node, so that each question reads one column of the data.
+    pub(crate) fn add_shares(&mut self, tree: &Tree, data: Columns<'_>, query: &Query<'_>, proba: &mut [f64]) {
         let n_classes = tree.n_classes;
         self.rows.clear();
-        self.rows.extend(0..task.held_out.len() as u32);
-        self.right.resize(task.held_out.len() + 1, 0);
+        self.rows.extend(0..query.rows.len() as u32);
+        self.right.resize(query.rows.len() + 1, 0);
         self.pending.clear();
-        self.pending.push((0, 0, task.held_out.len()));
+        self.pending.push((0, 0, query.rows.len()));
         while let Some((node, start, end)) = self.pending.pop() {
             let rows = &mut self.rows[start..end];
             if tree.left[node] == NO_CHILD {
@@ -239,14 +228,14 @@ impl Descent {
                 }
                 continue;
             }
-            let values = presorted.column(task.columns[tree.feature[node] as usize] as usize);
+            let values = data.of(query.columns[tree.feature[node] as usize] as usize);
             let threshold = tree.threshold[node];
             let mut left = 0;
             for i in 0..rows.len() {
                 let row = rows[i];
                 rows[left] = row;
                 self.right[i - left] = row;
-                left += usize::from(f64::from(values[task.held_out[row as usize] as usize]) <= threshold);
+                left += usize::from(f64::from(values[query.rows[row as usize] as usize]) <= threshold);
             }
             let right = rows.len() - left;
             rows[left..].copy_from_slice(&self.right[..right]);
@@ -257,82 +246,5 @@ impl Descent {
                 self.pending.push((tree.left[node] as usize, start, start + left));
             }
         }
-    }
-}
-
-/// A decision tree; scikit-learn's `DecisionTreeClassifier`.
-#[derive(Debug, Clone)]
-pub struct DecisionTree<'a> {
-    /// The whole data, sorted.
-    pub presorted: &'a Presorted,
-    /// How the tree is grown.
-    pub parameters: TreeParameters,
-}
-
-impl DecisionTree<'_> {
-    /// Grows a tree on all of the presorted data, to be kept.
-    pub fn fit(&self, classes: &[u32], n_classes: usize, rng: &mut Stream) -> Result<Tree> {
-        self.presorted.whole(classes, n_classes, |task| {
-            let mut tree = Tree::default();
-            if task.rows.len() <= NARROW_ROWS {
-                Session::<u32>::new(self, level()).grow(task, rng, &mut tree);
-            } else {
-                Session::<u64>::new(self, level()).grow(task, rng, &mut tree);
-            }
-            tree
-        })
-    }
-
-    /// A session that runs at a chosen level.
-    pub(crate) fn session_at(&self, level: Level) -> Box<dyn ClassifySession + '_> {
-        if self.presorted.rows <= NARROW_ROWS {
-            Box::new(Session::<u32>::new(self, level))
-        } else {
-            Box::new(Session::<u64>::new(self, level))
-        }
-    }
-}
-
-impl Classifier for DecisionTree<'_> {
-    fn session(&self) -> Box<dyn ClassifySession + '_> {
-        self.session_at(level())
-    }
-}
-
-struct Session<'a, K: Key> {
-    presorted: &'a Presorted,
-    parameters: &'a TreeParameters,
-    patch: Patch<K>,
-    grower: Grower<K>,
-    tree: Tree,
-    descent: Descent,
-}
-
-impl<'a, K: Key> Session<'a, K> {
-    fn new(model: &'a DecisionTree<'_>, level: Level) -> Self {
-        Session {
-            presorted: model.presorted,
-            parameters: &model.parameters,
-            patch: Patch::new(),
-            grower: Grower::new(level),
-            tree: Tree::default(),
-            descent: Descent::default(),
-        }
-    }
-
-    fn grow(&mut self, task: &Task<'_>, rng: &mut Stream, tree: &mut Tree) {
-        self.patch.load(self.presorted, task, self.parameters.uses_orders());
-        self.grower.grow(self.presorted, &self.patch, &[], self.parameters, rng, tree);
-    }
-}
-
-impl<K: Key> ClassifySession for Session<'_, K> {
-    fn fit_predict(&mut self, task: &Task<'_>, rng: &mut Stream, proba: &mut [f64]) -> Result<()> {
-        self.presorted.check(&task.data)?;
-        let mut tree = std::mem::take(&mut self.tree);
-        self.grow(task, rng, &mut tree);
-        self.descent.add_shares(&tree, self.presorted, task, proba);
-        self.tree = tree;
-        Ok(())
     }
 }

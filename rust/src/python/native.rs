@@ -21,8 +21,9 @@ use crate::native::kmeans::{Init, KMeans, KMeansFit};
 use crate::native::linkage::{Agglomerative, Linkage};
 use crate::native::neighbors::{KNeighbors, Weights};
 use crate::native::spectral::Spectral;
-use crate::native::tree::{Criterion, DecisionTree, NO_CHILD, Splitter, Tree, TreeParameters};
-use crate::native::{Classifier, Clusterer, Matrix, Task, Values, presorted};
+use crate::native::patch::{self, Csr, Whole};
+use crate::native::tree::{Criterion, NO_CHILD, Splitter, Tree, TreeParameters};
+use crate::native::{Classifier, Clusterer, Matrix, Query, Task, Values, presorted};
 use crate::parallel;
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
@@ -110,18 +111,19 @@ fn forest_parameters(params: &Bound<'_, PyDict>) -> PyResult<ForestParameters> {
     })
 }
 
+fn grows_trees(method: &str) -> bool {
+    matches!(method, "tree" | "forest")
+}
+
 fn classifier<'a>(
     method: &str,
     params: &Bound<'_, PyDict>,
     presorted: Option<&'a Presorted>,
 ) -> PyResult<Box<dyn Classifier + Send + 'a>> {
-    let sorted = || {
-        let none = || PyTypeError::new_err("trees need the data presorted");
-        presorted.map(|presorted| &presorted.0).ok_or_else(none)
-    };
+    let presorted = presorted.map(|presorted| &presorted.0);
     Ok(match method {
-        "tree" => Box::new(DecisionTree { presorted: sorted()?, parameters: tree_parameters(params)? }),
-        "forest" => Box::new(Forest { presorted: sorted()?, parameters: forest_parameters(params)? }),
+        "tree" => Box::new(Forest { presorted, parameters: ForestParameters::single(tree_parameters(params)?) }),
+        "forest" => Box::new(Forest { presorted, parameters: forest_parameters(params)? }),
         "neighbors" => Box::new(KNeighbors {
             n_neighbors: param(params, "n_neighbors")?,
             weights: match param::<String>(params, "weights")?.as_str() {
@@ -166,6 +168,69 @@ impl<'py> Data<'py> {
     }
 }
 
+/// An array of whole numbers of either width, as SciPy keeps the places of sparse values.
+enum WholeArray<'py> {
+    Narrow(PyReadonlyArray1<'py, i32>),
+    Wide(PyReadonlyArray1<'py, i64>),
+}
+
+impl<'py> WholeArray<'py> {
+    fn of(x: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
+        let array = x.getattr(name)?;
+        if let Ok(array) = array.extract() {
+            return Ok(WholeArray::Narrow(array));
+        }
+        let wrong = |_| PyTypeError::new_err(format!("{name} must be an int32 or int64 array"));
+        Ok(WholeArray::Wide(array.extract().map_err(wrong)?))
+    }
+
+    fn whole(&self) -> PyResult<Whole<'_>> {
+        Ok(match self {
+            WholeArray::Narrow(array) => Whole::I32(slice(array)?),
+            WholeArray::Wide(array) => Whole::I64(slice(array)?),
+        })
+    }
+}
+
+/// The data of a run: an array, or a CSR matrix of SciPy, whose parts are read where they lie.
+enum AnyData<'py> {
+    Dense(Data<'py>),
+    Single(PyReadonlyArray1<'py, f32>, SparseShape<'py>),
+    Double(PyReadonlyArray1<'py, f64>, SparseShape<'py>),
+}
+
+/// Where the values of a sparse matrix lie, and its number of columns.
+struct SparseShape<'py> {
+    indices: WholeArray<'py>,
+    indptr: WholeArray<'py>,
+    columns: usize,
+}
+
+impl<'py> AnyData<'py> {
+    fn new(x: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if !x.hasattr("indptr")? {
+            return Ok(AnyData::Dense(Data::new(x)?));
+        }
+        let (_, columns): (usize, usize) = x.getattr("shape")?.extract()?;
+        let (indices, indptr) = (WholeArray::of(x, "indices")?, WholeArray::of(x, "indptr")?);
+        let (values, shape) = (x.getattr("data")?, SparseShape { indices, indptr, columns });
+        if let Ok(values) = values.extract() {
+            return Ok(AnyData::Single(values, shape));
+        }
+        let wrong = |_| PyTypeError::new_err("the values of a sparse matrix must be float32 or float64");
+        Ok(AnyData::Double(values.extract().map_err(wrong)?, shape))
+    }
+
+    fn read(&self) -> PyResult<patch::Data<'_>> {
+        let (values, SparseShape { indices, indptr, columns }) = match self {
+            AnyData::Dense(data) => return Ok(patch::Data::Dense(data.matrix()?)),
+            AnyData::Single(values, shape) => (Values::F32(slice(values)?), shape),
+            AnyData::Double(values, shape) => (Values::F64(slice(values)?), shape),
+        };
+        Ok(patch::Data::Sparse(Csr::new(values, indices.whole()?, indptr.whole()?, *columns)?))
+    }
+}
+
 /// Every feature of the data, sorted: made once a fit and handed to each call that grows trees.
 #[pyclass(frozen)]
 pub struct Presorted(presorted::Presorted);
@@ -192,9 +257,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn run<'a>(&'a self, data: Matrix<'a>) -> Result<Run<'a>> {
-        let active = self.features.as_ref().map_or(data.columns, Vec::len);
-        let design = Minipatches::new(data.rows, active, self.n_rows, self.n_columns, self.seed)?;
+    fn run<'a>(&'a self, data: patch::Data<'a>) -> Result<Run<'a>> {
+        let active = self.features.as_ref().map_or(data.columns(), Vec::len);
+        let design = Minipatches::new(data.rows(), active, self.n_rows, self.n_columns, self.seed)?;
         Ok(Run { data, design, features: self.features.as_deref(), start: self.start, stop: self.stop })
     }
 }
@@ -209,8 +274,8 @@ pub fn native_cluster<'py>(
     params: &Bound<'py, PyDict>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
-    let data = Data::new(x)?;
-    let data = data.matrix()?;
+    let data = AnyData::new(x)?;
+    let data = data.read()?;
     let clusterer = clusterer(method, params)?;
     let labels = detached(py, threads, |workers| engine::cluster(&plan.run(data)?, &*clusterer, workers))?;
     let labels = labels.into_iter().map(i64::from).collect();
@@ -233,8 +298,16 @@ pub fn native_classify<'py>(
     presorted: Option<&Bound<'py, Presorted>>,
     threads: usize,
 ) -> PyResult<NativeVotes<'py>> {
-    let data = Data::new(x)?;
-    let data = data.matrix()?;
+    let data = AnyData::new(x)?;
+    let data = data.read()?;
+    let samples = data.rows();
+    match data {
+        patch::Data::Sparse(csr) if grows_trees(method) => csr.check_single()?,
+        patch::Data::Dense(_) if grows_trees(method) && presorted.is_none() => {
+            return Err(PyTypeError::new_err("trees need the data presorted"));
+        }
+        _ => {}
+    }
     let classifier = classifier(method, params, presorted.map(Bound::get))?;
     let labels = slice(&labels)?;
     let (votes, trained) = detached(py, threads, |workers| {
@@ -243,8 +316,8 @@ pub fn native_classify<'py>(
     })?;
     let patches = trained.len();
     let votes = match votes {
-        RunVotes::Hard(votes) => matrix(patches, data.rows, votes).into_pyarray(py).into_any(),
-        RunVotes::Soft(votes) => Array3::from_shape_vec((patches, data.rows, n_classes), votes)
+        RunVotes::Hard(votes) => matrix(patches, samples, votes).into_pyarray(py).into_any(),
+        RunVotes::Soft(votes) => Array3::from_shape_vec((patches, samples, n_classes), votes)
             .expect("b x N x K values")
             .into_pyarray(py)
             .into_any(),
@@ -336,14 +409,14 @@ pub fn native_grow<'py>(
     let data = data.matrix()?;
     let classes = codes(slice(&classes)?, data.rows, n_classes)?;
     let forest = match method {
-        "tree" => ForestParameters { tree: tree_parameters(params)?, n_estimators: 1, bootstrap: false },
+        "tree" => ForestParameters::single(tree_parameters(params)?),
         "forest" => forest_parameters(params)?,
         other => return Err(unknown("the method", other, "tree or forest")),
     };
     let trees = detached(py, 1, |_| {
         let mut rng = Stream::new(seed, Purpose::Standalone, 0);
         let presorted = &presorted::Presorted::new(data)?;
-        Forest { presorted, parameters: forest }.fit(&classes, n_classes, &mut rng)
+        forest.grow(presorted, &classes, n_classes, &mut rng)
     })?;
     let out = PyDict::new(py);
     let counts = trees.iter().map(Tree::node_count);
@@ -511,30 +584,19 @@ pub fn native_compare<'py>(
     let classes = codes(slice(&classes)?, data.rows, n_classes)?;
     let classifier = classifier(method, params, None)?;
     let proba = detached(py, 1, |_| {
-        // A task trains on some rows of a matrix and predicts others.
-        let (single, double);
-        let values = match (data.values, queries.values) {
-            (Values::F32(train), Values::F32(rows)) => {
-                single = [train, rows].concat();
-                Values::F32(&single)
-            }
-            (Values::F64(train), Values::F64(rows)) => {
-                double = [train, rows].concat();
-                Values::F64(&double)
-            }
-            _ => return Err(Error::value("the queries' dtype", "another", "that of the training rows")),
-        };
+        if std::mem::discriminant(&data.values) != std::mem::discriminant(&queries.values) {
+            return Err(Error::value("the queries' dtype", "another", "that of the training rows"));
+        }
         if data.columns != queries.columns {
             return Err(Error::shape("the queries", format!("{} columns", queries.columns), data.columns));
         }
-        let rows: Vec<u32> = (0..(data.rows + queries.rows) as u32).collect();
-        let (rows, held_out) = rows.split_at(data.rows);
-        let columns: Vec<u32> = (0..data.columns as u32).collect();
-        let data = Matrix { values, rows: data.rows + queries.rows, columns: data.columns };
-        let task = Task { data, rows, columns: &columns, classes: &classes, n_classes, held_out };
+        let counting: Vec<u32> = (0..data.rows.max(queries.rows).max(data.columns) as u32).collect();
+        let [rows, asked, columns] = [data.rows, queries.rows, data.columns].map(|count| &counting[..count]);
+        let task = Task { data, rows, columns, classes: &classes, n_classes };
         let mut proba = vec![0.0; queries.rows * n_classes];
-        let mut rng = Stream::new(0, Purpose::Standalone, 0);
-        classifier.session().fit_predict(&task, &mut rng, &mut proba)?;
+        let mut session = classifier.session();
+        session.fit(&task, &mut Stream::new(0, Purpose::Standalone, 0))?;
+        session.predict(&Query { data: queries, rows: asked, columns }, &mut proba)?;
         Ok(proba)
     })?;
     Ok(matrix(queries.rows, n_classes, proba).into_pyarray(py))
