@@ -85,13 +85,7 @@ fn kernels(criterion: &mut Criterion) {
         ("nearest neighbours", Box::new(KNeighbors { n_neighbors: 5, weights: Weights::Uniform })),
         ("nearest centroid", Box::new(NearestCentroid { metric: Metric::Euclidean, soft: false })),
     ];
-    let task = Task {
-        data: whole,
-        rows: &rows,
-        columns: &columns,
-        classes: &classes,
-        n_classes: K,
-    };
+    let task = Task { data: whole, rows: &rows, columns: &columns, classes: &classes, n_classes: K };
     let query = Query { data: whole, rows: &held_out, columns: &columns };
     for (name, classifier) in &classifiers {
         let mut session = classifier.session();

@@ -136,7 +136,7 @@ def test_classifiers_that_do_not_and_why(classifier, reason):
 def test_data_that_go_through_the_estimators():
     holes = X.copy()
     holes[3, 4] = np.nan
-    for data, reason in [(holes, "missing values"), (csr_matrix(X), "sparse data")]:
+    for data, reason in [(holes, "missing values"), (csr_matrix(holes), "missing values")]:
         choice = ran(KMeans(), KNeighborsClassifier(), data)
         assert choice == "sklearn"
         assert reason in choice.reason
@@ -145,6 +145,7 @@ def test_data_that_go_through_the_estimators():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert ran(KMeans(), KNeighborsClassifier(), np.full((9, 4), 3e38, dtype=np.float32)) == "native"
+        assert ran(KMeans(), KNeighborsClassifier(), csr_matrix(X)) == "native"
 
 
 def test_a_fit_says_which_engine_ran(capsys):
@@ -160,7 +161,7 @@ def test_a_fit_says_which_engine_ran(capsys):
     asked = cw.LOCOMP(KMeans(2), n_patches=5, engine="sklearn", random_state=0).fit(X)
     assert (asked.engine_, asked.engine_.reason) == ("sklearn", "engine='sklearn' was asked for")
     sparse = cw.LOCOMP(KMeans(2), n_patches=5, random_state=0).fit(csr_matrix(X))
-    assert sparse.engine_ == "sklearn"
+    assert sparse.engine_ == "native"
     with pytest.raises(ValueError, match="engine='native' cannot run this: DBSCAN has no native form"):
         cw.LOCOMP(DBSCAN(3), reference=[0, 1] * 30, engine="native").fit(X)
     with pytest.raises(ValueError, match="engine must be one of 'auto', 'native', 'sklearn', got 'rust'"):
@@ -283,6 +284,7 @@ def run(script):
 COMMON = """
     import os, resource, signal, sys, threading, time
     import numpy as np
+    from scipy import sparse
     import clusterwhy as cw
     from clusterwhy import native
     from clusterwhy._native_ensemble import NativeEngine
@@ -291,8 +293,16 @@ COMMON = """
 """
 
 
-@pytest.mark.parametrize(("method", "presorted"), [("DecisionTree()", 1), ("KNeighbors(1)", 0)])
-def test_memory_is_the_data_a_minipatch_a_thread_and_the_votes(method, presorted, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "presorted", "form"),
+    [
+        ("DecisionTree()", 1, "X"),
+        ("KNeighbors(1)", 0, "X"),
+        # Of sparse data neither all values nor all predicted rows are ever dense.
+        ("DecisionTree()", 0, "sparse.csr_array(X)"),
+    ],
+)
+def test_memory_is_the_data_a_minipatch_a_thread_and_the_votes(method, presorted, form, tmp_path):
     n, m, n_patches, rows, threads = 20_000, 400, 128, 500, 2
     data = np.random.default_rng(0).normal(size=(n, m)).astype(np.float32)
     np.save(tmp_path / "x.npy", data)
@@ -305,12 +315,13 @@ def test_memory_is_the_data_a_minipatch_a_thread_and_the_votes(method, presorted
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     X = np.load({str(tmp_path / "x.npy")!r}, mmap_mode="r")
     X.sum()
+    X = {form}
     patches = cw.minipatches(*X.shape, {n_patches}, {rows}, 50, seed=0)
     ward, classifier = native.Ward(2), native.{method}
     before = peak()
     engine = NativeEngine(X, recognise_clusterer(ward), recognise_classifier(classifier, 50), {threads})
     labels = np.concatenate(list(engine.cluster(patches)))
-    store = VoteStore(len(X), 2)
+    store = VoteStore(X.shape[0], 2)
     store.reserve(len(patches))
     at = 0
     for votes, voters in engine.classify(patches, labels.astype(np.int32), 2):

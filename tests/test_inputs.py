@@ -16,15 +16,16 @@ import scipy.sparse as sp
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from spies import SpyClassifier, SpyClusterer, notes
 
 import clusterwhy as cw
-from clusterwhy import LOCOMP, LOCORampart, LOCOSplit
+from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, native
 
 N, M = 72, 10
 NAMES = [f"gene{j}" for j in range(M)]
@@ -129,14 +130,55 @@ def test_dense_containers(name, container, fitted, tmp_path):
 def test_sparse_formats(name, fitted):
     # Labels are given: Ward takes minipatches, which are dense, and not all the data.
     model = clone(MODELS[name]).set_params(reference=fitted[name].reference_labels_)
-    if name != "split":
-        # So that the same trees grow, whether or not there is a native way for dense data only.
-        model.set_params(engine="sklearn")
     dense = clone(model).fit(X)
     for form in (sp.csr_array, sp.csr_matrix, sp.csc_array, sp.coo_array, sp.lil_array, sp.dok_array):
         data = form(X)
         assert_equal_scores(clone(model).fit(data), dense)
         np.testing.assert_array_equal(data.toarray(), X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        DecisionTreeClassifier(),
+        RandomForestClassifier(5),
+        ExtraTreesClassifier(5),
+        KNeighborsClassifier(3),
+        NearestCentroid(),
+    ],
+    ids=repr,
+)
+def test_sparse_data_run_natively_to_the_same_bits(classifier, dtype):
+    model = LOCOMP(native.KMeans(3), classifier, n_patches=60, max_samples=0.4, max_features=0.4, random_state=0)
+    data = X.astype(dtype)
+    dense = clone(model).set_params(reference=np.arange(N) % 3).fit(data)
+    ragged = sp.csr_matrix(data)
+    # Columns in reverse, and every value in two parts, of which one may be zero.
+    half = ragged.copy()
+    half.data = np.rint(half.data)
+    parts = sp.hstack([half, ragged - half]).tocoo()
+    order = np.lexsort((-parts.col, parts.row))
+    columns = (parts.col[order] % M).astype(np.int32)
+    ragged = sp.csr_matrix((parts.data[order], columns, np.searchsorted(parts.row[order], range(N + 1))), (N, M))
+    before = ragged.copy()
+    for form in (sp.csr_array(data), ragged):
+        sparse = clone(model).set_params(reference=np.arange(N) % 3).fit(form)
+        assert sparse.engine_ == dense.engine_ == "native"
+        assert_equal_scores(sparse, dense)
+        assert_equal_scores(clone(sparse).set_params(n_jobs=2).fit(form), dense)
+    np.testing.assert_array_equal(ragged.indices, before.indices)
+    np.testing.assert_array_equal(ragged.data, before.data)
+
+
+def test_sparse_values_beyond_single_precision_are_named():
+    data = sp.csr_array(X)
+    data.data[5] = 1e39
+    row, column = np.searchsorted(data.indptr, 5, "right") - 1, data.indices[5]
+    model = LOCOMP(native.KMeans(3), n_patches=20, reference=np.arange(N) % 3)
+    named = rf"1.000e39 \(observation {row}, feature {column}\), expected at most 3.4e38"
+    with pytest.raises(ValueError, match=named):
+        model.fit(data)
 
 
 def test_sparse_matrices_with_wide_indices():

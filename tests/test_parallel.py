@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 import joblib
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
@@ -152,6 +153,9 @@ def test_a_cluster_of_processes_gives_the_same_bits_and_outlives_a_worker(alone,
 
     monkeypatch.setattr(Client, "scatter", spy)
     dask.config.set({"distributed.worker.profile.enabled": False})
+    sparse = loco(clusterer=KMeans(3, n_init=1), classifier=DecisionTreeClassifier())
+    expected = fresh(sparse).fit(csr_array(X))
+    assert expected.engine_ == "native"
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
         Client(cluster) as client,
@@ -163,6 +167,9 @@ def test_a_cluster_of_processes_gives_the_same_bits_and_outlives_a_worker(alone,
         assert sent[0][0].shape == X.shape
         assert_same_bits(fresh(MODELS["rampart"]).fit(X), alone["rampart"])
         assert len(sent) == 2
+        # Sparse data, which Rust reads where they arrive.
+        assert_same_bits(fresh(sparse).fit(csr_array(X)), expected)
+        assert len(sent) == 3
         before = set(client.run(os.getpid).values())
         mark = tmp_path / "killed"
         reference = (X[:, 0] > np.median(X[:, 0])).astype(int)

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, Protocol, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix
 
 __all__ = [
     "VERSION",
@@ -154,14 +155,14 @@ class Plan(Protocol):
     def stop(self) -> int: ...
 
 def native_cluster(
-    x: NDArray[np.float32] | NDArray[np.float64],
+    x: NDArray[np.float32] | NDArray[np.float64] | csr_array | csr_matrix,
     plan: Plan,
     method: str,
     params: dict[str, Any],
     threads: int,
 ) -> NDArray[np.int64]: ...
 def native_classify(
-    x: NDArray[np.float32] | NDArray[np.float64],
+    x: NDArray[np.float32] | NDArray[np.float64] | csr_array | csr_matrix,
     plan: Plan,
     labels: NDArray[np.int32],
     n_classes: int,

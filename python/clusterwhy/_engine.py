@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.sparse import issparse
@@ -47,7 +47,7 @@ def choose_engine(
 
 
 def _check_native_data(X: Any) -> None:
-    values = X.data if issparse(X) else X
+    values = cast(Any, X).data if issparse(X) else X
     # A sum is one pass without a mask of the data's size; its overflow is no news.
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = np.isnan(np.sum(values))

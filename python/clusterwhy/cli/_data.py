@@ -103,10 +103,10 @@ def settle_labels(data: Table, what: str) -> None:
 
 
 def make_dense(data: Table, options: Namespace) -> None:
-    """Make a sparse matrix dense where it fits: Rust takes only such data, and so do most clusterers."""
+    """Make a sparse matrix dense where it fits: most clusterers take no others, and need all the data once."""
     size = data.X.shape[0] * data.X.shape[1] * max(4, data.X.dtype.itemsize)
     if size > MAX_DENSE_BYTES:
-        note = f"the sparse matrix stays sparse, since it takes {size / 1e9:.1f} GB when dense: Rust does not take it"
+        note = f"the sparse matrix stays sparse, since it takes {size / 1e9:.1f} GB when dense"
     else:
         note = f"the sparse matrix is made dense ({size / 1e6:.1f} MB)"
         data.X = with_names(data.X.toarray(), data.names)

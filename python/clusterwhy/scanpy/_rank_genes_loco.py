@@ -137,8 +137,8 @@ def rank_genes_loco(
     Notes
     -----
     Scores explain the consensus clustering, conditional on its labels; p-values do not include the uncertainty of the
-    labels. Sparse values are made dense once, float64 as such and others as float32, so that minipatches run in
-    Rust. Memory: 16 bytes per cell and gene that is scored, beside what :class:`~clusterwhy.LOCOMP` takes.
+    labels. Sparse values are made dense once, float64 as such and others as float32. Memory: 16 bytes per cell and
+    gene that is scored, beside what :class:`~clusterwhy.LOCOMP` takes.
 
     References
     ----------

@@ -89,8 +89,12 @@ impl ClassifySession for Session {
 
     fn predict(&mut self, query: &Query<'_>, proba: &mut [f64]) -> Result<()> {
         match query.data.values {
-            Values::F32(values) => predict_f32(self.level, self.model, &mut self.memory, query, values, proba),
-            Values::F64(values) => predict_f64(self.level, self.model, &mut self.memory, query, values, proba),
+            Values::F32(values) => {
+                predict_f32(self.level, self.model, &mut self.memory, query, values, proba)
+            }
+            Values::F64(values) => {
+                predict_f64(self.level, self.model, &mut self.memory, query, values, proba)
+            }
         }
         Ok(())
     }

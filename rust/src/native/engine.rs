@@ -153,7 +153,8 @@ pub fn classify(
         proba.clear();
         proba.resize(held_out.len() * n_classes, 0.0);
         let columns = run.columns(b);
-        let part = Part { rows: &known, columns: &columns, classes: &classes, n_classes, held_out: &held_out };
+        let part =
+            Part { rows: &known, columns: &columns, classes: &classes, n_classes, held_out: &held_out };
         let mut rng = Stream::new(run.design.seed, Purpose::Classifier, b as u64);
         match part.fit_predict(run.data, &mut **session, memory, &mut rng, proba) {
             Err(error) => errors.note(b, (known.len(), columns.len()), error),
@@ -206,7 +207,8 @@ impl Part<'_> {
         let counting: Vec<u32> = (0..most).collect();
         let part = memory.gather(data, rows, columns);
         let columns_of_part = &counting[..columns.len()];
-        let task = Task { data: part, rows: &counting[..rows.len()], columns: columns_of_part, classes, n_classes };
+        let task =
+            Task { data: part, rows: &counting[..rows.len()], columns: columns_of_part, classes, n_classes };
         session.fit(&task, rng)?;
         for (block, proba) in held_out.chunks(BLOCK).zip(proba.chunks_mut(BLOCK * n_classes)) {
             let part = memory.gather(data, block, columns);

@@ -105,8 +105,12 @@ impl ClassifySession for Session {
         self.classes.extend_from_slice(task.classes);
         self.training.clear();
         match task.data.values {
-            Values::F32(values) => take(values, task.data.columns, task.rows, task.columns, &mut self.training),
-            Values::F64(values) => take(values, task.data.columns, task.rows, task.columns, &mut self.training),
+            Values::F32(values) => {
+                take(values, task.data.columns, task.rows, task.columns, &mut self.training)
+            }
+            Values::F64(values) => {
+                take(values, task.data.columns, task.rows, task.columns, &mut self.training)
+            }
         }
         self.centre_training(task.columns.len());
         Ok(())
@@ -170,8 +174,20 @@ crate::dispatch! {
 
 #[inline(always)]
 fn answer_body(session: &mut Session, m: usize, proba: &mut [f64]) {
-    let Session { model, classes, training, centre, panels, norms, query, queries, screened, nearest, found, .. } =
-        session;
+    let Session {
+        model,
+        classes,
+        training,
+        centre,
+        panels,
+        norms,
+        query,
+        queries,
+        screened,
+        nearest,
+        found,
+        ..
+    } = session;
     let (n, padded) = (classes.len(), norms.len());
     let longest = norms[..n].iter().fold(0f32, |a, &b| if b > a { b } else { a });
     // Each of the m + 4 roundings of a screened distance is at most half a unit of `|q|^2 + |t|^2`, and

@@ -89,7 +89,9 @@ impl<'a> Csr<'a> {
             ));
         }
         match (0..count).map(|at| indices.at(at)).find(|&column| column >= columns) {
-            Some(column) => Err(Error::value("a column of a sparse matrix", column, format!("less than {columns}"))),
+            Some(column) => {
+                Err(Error::value("a column of a sparse matrix", column, format!("less than {columns}")))
+            }
             None => Ok(Csr { values, indices, starts, columns }),
         }
     }
@@ -215,7 +217,8 @@ mod tests {
         // 4 0 5 2 + 3
         let (indices, starts) = ([3, 1, 2, 3, 0, 3], [0, 2, 2, 6]);
         let values = [1.0, 7.0, 5.0, 2.0, 4.0, 3.0];
-        let wide: [Vec<i64>; 2] = [&indices[..], &starts[..]].map(|part| part.iter().map(|&v| i64::from(v)).collect());
+        let wide: [Vec<i64>; 2] =
+            [&indices[..], &starts[..]].map(|part| part.iter().map(|&v| i64::from(v)).collect());
         let single = values.map(|value| value as f32);
         let mut memory = Gathered::default();
         let narrow = Csr::new(Values::F64(&values), Whole::I32(&indices), Whole::I32(&starts), 4).unwrap();
@@ -240,7 +243,10 @@ mod tests {
             (&[0, 1], &[1, 2]),
             (&[0, 1], &[]),
         ] {
-            assert!(Csr::new(values, Whole::I32(indices), Whole::I32(starts), 4).is_err(), "{indices:?} {starts:?}");
+            assert!(
+                Csr::new(values, Whole::I32(indices), Whole::I32(starts), 4).is_err(),
+                "{indices:?} {starts:?}"
+            );
         }
     }
 }

@@ -204,7 +204,13 @@ impl Descent {
     /// Adds the tree's class shares of each row of a query to `proba`; `data` are those of the query.
     ///
     /// All rows go down together, node by node, so that each question reads one column of the data.
-    pub(crate) fn add_shares(&mut self, tree: &Tree, data: Columns<'_>, query: &Query<'_>, proba: &mut [f64]) {
+    pub(crate) fn add_shares(
+        &mut self,
+        tree: &Tree,
+        data: Columns<'_>,
+        query: &Query<'_>,
+        proba: &mut [f64],
+    ) {
         let n_classes = tree.n_classes;
         self.rows.clear();
         self.rows.extend(0..query.rows.len() as u32);

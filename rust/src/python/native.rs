@@ -20,8 +20,8 @@ use crate::native::graph::Affinity;
 use crate::native::kmeans::{Init, KMeans, KMeansFit};
 use crate::native::linkage::{Agglomerative, Linkage};
 use crate::native::neighbors::{KNeighbors, Weights};
-use crate::native::spectral::Spectral;
 use crate::native::patch::{self, Csr, Whole};
+use crate::native::spectral::Spectral;
 use crate::native::tree::{Criterion, NO_CHILD, Splitter, Tree, TreeParameters};
 use crate::native::{Classifier, Clusterer, Matrix, Query, Task, Values, presorted};
 use crate::parallel;
@@ -122,7 +122,9 @@ fn classifier<'a>(
 ) -> PyResult<Box<dyn Classifier + Send + 'a>> {
     let presorted = presorted.map(|presorted| &presorted.0);
     Ok(match method {
-        "tree" => Box::new(Forest { presorted, parameters: ForestParameters::single(tree_parameters(params)?) }),
+        "tree" => {
+            Box::new(Forest { presorted, parameters: ForestParameters::single(tree_parameters(params)?) })
+        }
         "forest" => Box::new(Forest { presorted, parameters: forest_parameters(params)? }),
         "neighbors" => Box::new(KNeighbors {
             n_neighbors: param(params, "n_neighbors")?,
