@@ -14,9 +14,12 @@ from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import get_tags
 
 import clusterwhy as cw
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, native
@@ -1231,6 +1234,17 @@ def test_missing_values_go_where_both_estimators_take_them():
         mp(clusterer=clusterer, classifier=DecisionTreeClassifier()).fit(put(np.inf))
     with pytest.raises(ValueError, match="contains NaN"):
         mp(clusterer=clusterer, classifier=GaussianNB()).fit(put(np.nan))
+    # What None stands for: a tree of scikit-learn takes them, the forest in Rust does not.
+    assert mp(clusterer=clusterer, classifier=None).fit(put(np.nan)).engine_ == "sklearn"
+    with pytest.raises(ValueError, match="contains NaN"):
+        split(clusterer=clusterer, classifier=None).fit(put(np.nan))
+    # A pipeline that fills them in, before or after what leaves them alone; and one that does not.
+    filled = make_pipeline(StandardScaler(), SimpleImputer(), KMeans(3, n_init=1))
+    for make in (mp, rampart, split):
+        make(clusterer=filled, classifier=make_pipeline(SimpleImputer(), GaussianNB())).fit(put(np.nan))
+    assert get_tags(mp(clusterer=filled, classifier=None)).input_tags.allow_nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        mp(clusterer=make_pipeline(StandardScaler(), KMeans(3)), classifier=None).fit(put(np.nan))
 
 
 # ------------------------------------------------------------------------------------- nothing is lost

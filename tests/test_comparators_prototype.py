@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 
-from clusterwhy.comparators import PrototypeImportance
+from clusterwhy.comparators import FuzzyCMeans, PrototypeImportance
 
 
 def naive(X, labels, centre):
@@ -38,6 +40,35 @@ def test_the_means_are_the_centres_of_k_means():
     fitted = KMeans(3, n_init=1, random_state=0).fit(X)
     np.testing.assert_array_equal(model.labels_, fitted.labels_)
     np.testing.assert_allclose(model.prototypes_, fitted.cluster_centers_, rtol=1e-9)
+
+
+def test_centres_are_the_clusterers_own():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    model = PrototypeImportance(FuzzyCMeans(3, random_state=0), prototypes="center").fit(X)
+    centres = model.clusterer_.cluster_centers_
+    np.testing.assert_array_equal(model.prototypes_, centres)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    apart = sum(np.abs(centres[k] - centres[other]) for k, other in pairs)
+    np.testing.assert_allclose(model.feature_importances_, apart / apart.sum(), rtol=1e-12)
+    means = PrototypeImportance(FuzzyCMeans(3, random_state=0)).fit(X)
+    assert np.abs(means.prototypes_ - centres).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"reference": [0, 1] * 10}, "are a clusterer's, and labels were given"),
+        ({"clusterer": AgglomerativeClustering(2)}, r"of shape \(K, 3\), which AgglomerativeClustering has not"),
+        (
+            {"clusterer": make_pipeline(PCA(2), KMeans(2))},
+            r"of shape \(K, 3\), which Pipeline has not: use prototypes='mean' or 'median'",
+        ),
+    ],
+)
+def test_clusterings_without_centres_are_refused(settings, message):
+    model = PrototypeImportance(**settings, prototypes="center")
+    with pytest.raises(ValueError, match=message):
+        model.fit(np.random.default_rng(0).normal(size=(20, 3)))
 
 
 def test_what_it_does_not_define_is_said():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from clusterwhy import _core
@@ -56,6 +57,17 @@ def check_classifier(classifier: Any) -> Any:
         "classifier must have fit, and predict or predict_proba; "
         f"got {classifier!r} of type {type(classifier).__name__}"
     )
+
+
+def takes_nan(estimator: Any) -> bool:
+    """Whether an estimator says that it takes missing values; a pipeline says so by its steps."""
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+        filled = [type(step).__module__.startswith("sklearn.impute.") for step in steps]
+        # What comes after the first imputer sees no missing values.
+        reached = steps[: filled.index(True) + 1] if any(filled) else steps
+        return bool(reached) and all(map(takes_nan, reached))
+    return hasattr(estimator, "__sklearn_tags__") and bool(get_tags(estimator).input_tags.allow_nan)
 
 
 def fresh(estimator: Any, seed: int, stream: int, *, keep_given: bool = False) -> Any:

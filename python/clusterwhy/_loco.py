@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from clusterwhy._fitting import check_classifier, check_clusterer
+from clusterwhy._fitting import check_classifier, check_clusterer, takes_nan
 from clusterwhy._importances import ImportanceMixin
 from clusterwhy._reference import default_clusterer
 
@@ -25,6 +25,11 @@ class LOCOMixin(ImportanceMixin):
         clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
         classifier = type(self)._default_classifier() if self.classifier is None else self.classifier
         return {"clusterer": check_clusterer(clusterer), "classifier": check_classifier(classifier)}
+
+    def _accepts_nan(self) -> bool:
+        """Whether both estimators take missing values; the default clusterer takes none."""
+        classifier = type(self)._default_classifier() if self.classifier is None else self.classifier
+        return self.clusterer is not None and takes_nan(self.clusterer) and takes_nan(classifier)
 
     def _params_used(self) -> dict[str, Any]:
         return super()._params_used() | self._estimators()

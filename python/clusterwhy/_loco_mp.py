@@ -143,7 +143,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = accept_sparse(self.clusterer, self.reference)
-        tags.input_tags.allow_nan = accept_nan(self.clusterer, self.classifier)
+        tags.input_tags.allow_nan = self._accepts_nan()
         return tags
 
     def _check_settings(self) -> Settings:
@@ -529,7 +529,7 @@ class LOCOMP(MinipatchMixin):
     def _fit(self, X: Any, earlier: LOCOMP | None, workers: ExitStack, progress: Progress) -> None:
         before = None if earlier is None else earlier._grown_
         settings = self._check_settings()
-        X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
+        X = check_data(self, X, allow_nan=self._accepts_nan(), minimum=2)
         n_samples, n_features = X.shape
         n_top = check_selection(self.n_features_to_select, n_features) or min(TOP, max(1, n_features // 2))
         target = self._check_target(n_top, self.max_seconds)
@@ -594,17 +594,6 @@ def check_can_grow(before: Grown, target: Target, identity: Identity) -> None:
             f"n_patches={target.n_patches} must be at least the {there} minipatches that the earlier fit has when "
             "warm_start=True; set warm_start=False to begin anew with fewer"
         )
-
-
-def accept_nan(clusterer: Any, classifier: Any) -> bool:
-    """Whether both estimators say that they take missing values."""
-    for estimator in (clusterer, classifier):
-        # The default clusterer takes none.
-        if estimator is None or not hasattr(estimator, "__sklearn_tags__"):
-            return False
-        if not get_tags(estimator).input_tags.allow_nan:
-            return False
-    return True
 
 
 def accept_sparse(clusterer: Any, reference: Any) -> bool:

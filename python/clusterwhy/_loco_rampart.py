@@ -18,7 +18,7 @@ from clusterwhy._growth import Convergence, GrowingEnsemble, Grown, Target, grow
 from clusterwhy._identity import Identity, describe
 from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
-from clusterwhy._loco_mp import MinipatchMixin, Settings, accept_nan, cluster_all, warn_missing_votes
+from clusterwhy._loco_mp import MinipatchMixin, Settings, cluster_all, warn_missing_votes
 from clusterwhy._patches import Minipatches
 from clusterwhy._progress import Progress
 from clusterwhy._reference import given_labels
@@ -171,7 +171,7 @@ class LOCORampart(MinipatchMixin):
 
     def _fit(self, X: Any, workers: ExitStack, progress: Progress) -> None:
         settings = self._check_settings()
-        X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=2)
+        X = check_data(self, X, allow_nan=self._accepts_nan(), minimum=2)
         n_features = X.shape[1]
         growth = check_positive(self.patch_growth, "patch_growth")
         k = check_selection(self.n_features_to_select, n_features)

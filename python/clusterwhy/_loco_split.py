@@ -29,7 +29,7 @@ from clusterwhy._identity import describe_data
 from clusterwhy._importances import check_selection
 from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
-from clusterwhy._loco_mp import accept_nan, accept_sparse, lost_labels
+from clusterwhy._loco_mp import accept_sparse, lost_labels
 from clusterwhy._parallel import data_on_workers, preferred_workers, run_blocks
 from clusterwhy._precision import warn_coarse_features
 from clusterwhy._progress import Progress, ReportsProgress
@@ -320,7 +320,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = accept_sparse(self.clusterer, self.reference)
-        tags.input_tags.allow_nan = accept_nan(self.clusterer, self.classifier)
+        tags.input_tags.allow_nan = self._accepts_nan()
         return tags
 
     def fit(self, X: Any, y: Any = None) -> LOCOSplit:
@@ -349,7 +349,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         clusterer, classifier = self._estimators().values()
         loss = check_loss(self.loss)
         threads = n_threads(self.n_jobs)
-        X = check_data(self, X, allow_nan=accept_nan(self.clusterer, self.classifier), minimum=4)
+        X = check_data(self, X, allow_nan=self._accepts_nan(), minimum=4)
         n_samples, n_features = X.shape
         check_selection(self.n_features_to_select, n_features)
         seed = seed_from_random_state(self.random_state)

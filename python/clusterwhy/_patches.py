@@ -14,6 +14,10 @@ from clusterwhy import _core
 from clusterwhy._validation import check_count, check_patch_size, check_seed
 
 
+class MinipatchIndexError(IndexError, ValueError):
+    """A minipatch that there is not: as of a sequence, and a ValueError as all errors of arguments."""
+
+
 @dataclass(frozen=True)
 class Minipatches:
     """An ensemble of minipatches. Only the seed is stored; indices are derived again on request.
@@ -91,7 +95,7 @@ class Minipatches:
         index = operator.index(b)
         index += self.n_patches if index < 0 else 0
         if not 0 <= index < self.n_patches:
-            raise IndexError(
+            raise MinipatchIndexError(
                 f"minipatch {b} is out of range: there are {self.n_patches}, from 0 to {self.n_patches - 1}"
             )
         one: NDArray[np.int64] = self._draw(index, index + 1, columns)[0]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clusterwhy._validation import check_option, seed_from_random_state
 from clusterwhy.comparators._base import ComparatorMixin
 
-PROTOTYPES = ("mean", "median")
+PROTOTYPES = ("mean", "median", "center")
 
 
 class PrototypeImportance(ComparatorMixin):
@@ -24,8 +24,9 @@ class PrototypeImportance(ComparatorMixin):
     clusterer : estimator, default=None
         Clusters all the data once; never changed. None is Ward clustering into 2. Not used when labels are given
         as `reference`.
-    prototypes : {"mean", "median"}, default="mean"
-        Of each cluster's observations: the means are the centres of k-means.
+    prototypes : {"mean", "median", "center"}, default="mean"
+        Mean or median of each cluster's observations, or the fitted clusterer's own ``cluster_centers_``: of k-means
+        that has converged these are the means, of soft assignments (fuzzy c-means) they are not.
     reference : {"full"} or array-like of shape (N,), default="full"
         The labels to explain: those of `clusterer`, or these (integers with -1 for noise, or strings).
     n_features_to_select : int or float, default=None
@@ -88,11 +89,30 @@ class PrototypeImportance(ComparatorMixin):
         kind = check_option(self.prototypes, "prototypes", PROTOTYPES)
         X = self._check_data(X)
         codes = self._label(X, seed_from_random_state(self.random_state))
-        centre = np.mean if kind == "mean" else np.median
-        centres = [centre(X[codes == k].astype(np.float64), axis=0) for k in range(len(self.classes_))]
-        self.prototypes_ = np.array(centres)
+        if kind == "center":
+            self.prototypes_ = self._own_centres(X.shape[1])
+        else:
+            centre = np.mean if kind == "mean" else np.median
+            centres = [centre(X[codes == k].astype(np.float64), axis=0) for k in range(len(self.classes_))]
+            self.prototypes_ = np.array(centres)
         apart = np.array([np.abs(self.prototypes_ - own).sum(axis=0) for own in self.prototypes_])
         self._score(_shares(apart.sum(axis=0)), _shares(apart))
+
+    def _own_centres(self, n_features: int) -> NDArray[np.float64]:
+        """Return the centres of the clusterer, those of the labels that occur."""
+        instead = "use prototypes='mean' or 'median', which take any labels"
+        if not isinstance(self.reference, str):
+            raise ValueError(f"prototypes='center' are a clusterer's, and labels were given as reference: {instead}")
+        name = type(self.clusterer_).__name__
+        centres = np.asarray(getattr(self.clusterer_, "cluster_centers_", None))
+        if centres.ndim != 2 or centres.shape[1] != n_features or centres.dtype.kind not in "fiu":
+            raise ValueError(
+                f"prototypes='center' needs a clusterer with cluster_centers_ of shape (K, {n_features}), which "
+                f"{name} has not: {instead}"
+            )
+        if self.classes_.dtype.kind not in "iu" or not (self.classes_ < len(centres)).all():
+            raise ValueError(f"the labels of {name} are not rows of its cluster_centers_: {instead}")
+        return np.asarray(centres[self.classes_], dtype=np.float64)
 
 
 def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
