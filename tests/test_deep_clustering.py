@@ -3,6 +3,7 @@
 import pickle
 import warnings
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,6 +110,29 @@ def test_shapes_and_ranges(fitted):
     assert sorted(fitted.ranking_) == list(range(1, 7))
     assert len(fitted.loss_curve_) == fitted.n_iter_ == 20
     assert np.isfinite(fitted.loss_curve_).all()
+
+
+def test_tables_intervals_and_what_is_not_defined(blobs, fitted):
+    X, _ = blobs
+    gates = fitted.sample_importances_.astype(np.float64)
+    np.testing.assert_allclose(
+        fitted.standard_errors_, gates.std(axis=0, ddof=1) / np.sqrt(150), rtol=1e-6, atol=1e-9
+    )
+    np.testing.assert_array_equal(fitted.reference_labels_, fitted.labels_)
+    frame = fitted.to_frame()
+    assert list(frame.columns) == ["feature", "importance", "standard_error", "ci_low", "ci_high", "rank"]
+    assert frame["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert fitted.to_frame(by_cluster=True)["cluster"].tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    assert fitted.confidence_interval().shape == (6, 2)
+    assert fitted.to_shap(X).values.shape == (150, 6)
+    adata = fitted.to_anndata(anndata.AnnData(X.astype(np.float32)))
+    np.testing.assert_array_equal(adata.varm["loco"], fitted.cluster_importances_.T)
+    with pytest.raises(ValueError, match="InterpretableDeepClustering has no p-values"):
+        fitted.pvalues()
+    with pytest.raises(ValueError, match="cluster_standard_errors_ is not defined for InterpretableDeepClustering"):
+        fitted.confidence_interval(by_cluster=True)
+    with pytest.raises(NotFittedError, match="InterpretableDeepClustering instance is not fitted yet"):
+        clone(fitted).to_frame()
 
 
 def test_new_rows_are_treated_as_those_that_were_fitted(blobs, fitted):

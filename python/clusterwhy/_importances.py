@@ -1,4 +1,4 @@
-"""What every fitted method can be asked: intervals, p-values, tables, selection."""
+"""What every fitted method can be asked: intervals, p-values, tables; and most of them, selection."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class UndefinedScoreError(ValueError, AttributeError):
     """A score was asked for that the fitted method, or its loss, cannot have."""
 
 
-class ImportanceMixin(SelectorMixin, AtomicFit):
-    """Questions asked of fitted importances: intervals, p-values, tables, selection.
+class ExplanationMixin(AtomicFit):
+    """Questions asked of fitted importances: intervals, p-values, tables.
 
     A method sets ``feature_importances_`` and ``ranking_``, and of the other scores those that it can define.
     """
@@ -326,17 +326,7 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
             )
         return np.asarray(cast(Any, X).toarray() if issparse(X) else X)
 
-    # ------------------------------------------------------------------ selection
-
-    def _get_support_mask(self) -> NDArray[np.bool_]:
-        check_is_fitted(self)
-        return np.asarray(self.ranking_ <= self._n_selected())
-
-    def _n_selected(self) -> int:
-        wanted, m = self.n_features_to_select, self.n_features_in_
-        if wanted is None:
-            return max(1, int(m) // 2)
-        return resolve_selection(wanted, m)
+    # ------------------------------------------------------------------ sets of features
 
     def _feature_sets(self, sets: Any, kind: str) -> tuple[list[Hashable], list[NDArray[np.int64]]]:
         """Resolve sets of feature names or positions, given as a list or a dictionary."""
@@ -356,6 +346,20 @@ class ImportanceMixin(SelectorMixin, AtomicFit):
         if not found.size:
             raise ValueError(f"one of the {kind} is empty; each needs at least one feature")
         return np.unique(found)
+
+
+class ImportanceMixin(SelectorMixin, ExplanationMixin):
+    """The same, and the most important features selected, as many as the parameter ``n_features_to_select`` says."""
+
+    def _get_support_mask(self) -> NDArray[np.bool_]:
+        check_is_fitted(self)
+        return np.asarray(self.ranking_ <= self._n_selected())
+
+    def _n_selected(self) -> int:
+        wanted, m = self.n_features_to_select, self.n_features_in_
+        if wanted is None:
+            return max(1, int(m) // 2)
+        return resolve_selection(wanted, m)
 
 
 def feature_positions(members: Iterable[Any], kind: str, names: Any, n_features: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clusterwhy._atomic_fit import AtomicFit
+from clusterwhy._importances import ExplanationMixin
 from clusterwhy._inference import rank_features
 from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._validation import (
@@ -52,7 +52,7 @@ _PATIENCE, _LEAST_PATIENCE = 0.2, 10
 
 
 class InterpretableDeepClustering(
-    ReportsProgress, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, AtomicFit
+    ReportsProgress, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, ExplanationMixin
 ):
     """Clustering by a neural network that says which features it used, for each observation and each cluster.
 
@@ -137,8 +137,8 @@ class InterpretableDeepClustering(
 
     Attributes
     ----------
-    labels_ : ndarray of shape (N,) of int64
-        Cluster of each observation, ``0..K-1``.
+    labels_, reference_labels_ : ndarray of shape (N,) of int64
+        Cluster of each observation, ``0..K-1``: the labels that are explained, twice.
     classes_ : ndarray of shape (K,) of int64
         The clusters.
     sample_importances_ : ndarray of shape (N, M) of float32
@@ -147,6 +147,8 @@ class InterpretableDeepClustering(
         Global gates, from 0 to 1. They act on what the local gates let through.
     feature_importances_ : ndarray of shape (M,) of float64
         Mean of the local gates.
+    standard_errors_ : ndarray of shape (M,) of float64
+        ``sd / sqrt(N)`` of the local gates (divisor N - 1 in the standard deviation), given the networks.
     ranking_ : ndarray of shape (M,) of int64
         1 is the most important feature; ties by position.
     head_coding_rates_ : ndarray of shape (n_init,) of float64
@@ -310,7 +312,7 @@ class InterpretableDeepClustering(
         self.head_loss_curve_ = np.asarray(losses)
         if interrupted:
             settings = settings.without_second_stage()
-        self.labels_ = networks.logits(embedding, settings.threads).argmax(axis=1)
+        self.labels_ = self.reference_labels_ = networks.logits(embedding, settings.threads).argmax(axis=1)
         losses, _ = train_cluster_gates(networks, gated, self.labels_, settings, progress)
         self.cluster_gate_loss_curve_ = np.asarray(losses)
 
@@ -318,6 +320,7 @@ class InterpretableDeepClustering(
         self.sample_importances_ = gates
         self.cluster_importances_ = networks.gates_of_clusters()
         self.feature_importances_ = gates.mean(axis=0, dtype=np.float64)
+        self.standard_errors_ = gates.std(axis=0, ddof=1, dtype=np.float64) / np.sqrt(len(gates))
         self.ranking_ = rank_features(self.feature_importances_)
         self._networks_ = networks if self.warm_start else networks.without_moments()
         empty = np.setdiff1d(self.classes_, self.labels_)
