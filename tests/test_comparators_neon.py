@@ -133,6 +133,21 @@ def test_relevance_is_continuous_inside_a_cluster():
     assert np.isfinite(model.explain([[0.0, 0.0], [2.0, 0.25], [4.0, 0.5]], cluster=0)).all()
 
 
+def test_a_cluster_that_the_point_is_not_in_is_explained_by_the_formula():
+    centres = np.array([[0.0, 0.1], [4.0, 0.1], [2.0, 10.0]])
+    X = np.array([[0.0, 0.0], [0.0, 0.2], [4.0, 0.0], [4.0, 0.2], [2.0, 9.9], [2.0, 10.1]])
+    model = NEON(reference=[0, 0, 1, 1, 2, 2], model="kmeans").fit(X)
+    points = np.array([[1.0, 9.0], [3.0, 8.0], [3.5, 0.1]])
+    found, evidence = model.explain(points, cluster=0), model.evidence(points, cluster=0)
+    for x, level, relevance in zip(points, evidence, found, strict=True):
+        expected_level, expected = naive_kmeans(x, centres, 0, model.beta_)
+        assert level == pytest.approx(expected_level)
+        np.testing.assert_allclose(relevance, expected, rtol=1e-9)
+    # As far from cluster 1, and in cluster 2.
+    with pytest.raises(ValueError, match="observation 1 lies in another cluster than the one to explain"):
+        model.explain([[1.0, 9.0], [2.0, 9.0]], cluster=0)
+
+
 @pytest.mark.parametrize("beta", [None, 0.0])
 def test_two_clusters_have_shapley_values(beta):
     X, _ = make_blobs(30, n_features=5, centers=2, random_state=0)

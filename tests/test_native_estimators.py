@@ -177,7 +177,7 @@ def test_constant_data_and_one_class():
 
 def test_fewer_clusters_than_asked_for_are_told():
     X = np.repeat([[0.0, 1.0], [8.0, 9.0]], 15, axis=0)
-    with pytest.warns(ConvergenceWarning, match="2 clusters were found, and n_clusters=3"):
+    with pytest.warns(ConvergenceWarning, match="2 clusters found, and n_clusters=3"):
         assert len(np.unique(native.KMeans(3).fit_predict(X))) == 2
 
 

@@ -52,7 +52,7 @@ class _Clusterer(ClusterMixin, BaseEstimator):
         found, wanted = len(np.unique(self.labels_)), method.params["n_clusters"]
         if found < wanted:
             warn_user(
-                f"{found} clusters were found, and n_clusters={wanted}: fewer observations than that are distinct, "
+                f"{found} clusters found, and n_clusters={wanted}: fewer observations than that are distinct, "
                 "or clusters were left without any",
                 ConvergenceWarning,
             )

@@ -144,7 +144,7 @@ class NEON(ComparatorMixin):
     with eq. 10, by which a sum over pairs of support vectors becomes one over support vectors; its relevances
     do not sum to ``f`` where several of them are near), minus the logits for soft assignments (proposition 6).
     With `threshold`, f is a log ratio of odds (proposition 7). Where f < 0, that is for a cluster that the
-    observation is not in, all of f goes to the competitor that wins.
+    observation is not in, ``f / h_k`` has no bound, and where an ``h_k`` is 0 the relevances are not defined.
 
     The labels' network costs O(N M P) for P support vectors or centres, and O(N P) an iteration of its
     fine-tuning; explaining, O(N M P). Nothing depends on the number of threads.
@@ -390,6 +390,11 @@ class NEON(ComparatorMixin):
         Returns
         -------
         ndarray of shape (n, M)
+
+        Raises
+        ------
+        ValueError
+            For a cluster that an observation is not in, where a third cluster is exactly as near as this one.
         """
         return self._about(X, cluster)[1]
 

@@ -29,7 +29,7 @@ def min_take_most(distances: Floats, own: NDArray[np.intp], beta: float) -> tupl
 
     A competitor's share ``p_k f`` is spread in proportion to the parts that ``h_k`` is the sum of, that is, each
     part times ``p_k f / h_k``. With f >= 0 that factor is at most ``p_k``. With f < 0, where the observation lies
-    in another cluster, it has no bound; then all goes to the competitor that wins, the limit of large `beta`.
+    in another cluster, it has no bound, and is not defined for a competitor that is exactly as near as the cluster.
 
     Returns
     -------
@@ -37,16 +37,27 @@ def min_take_most(distances: Floats, own: NDArray[np.intp], beta: float) -> tupl
         Evidence for the cluster.
     pull : ndarray of shape (n, K)
         Factor of each cluster's distance in the explanation; a row sums to 0.
+
+    Raises
+    ------
+    ValueError
+        Where ``f < 0`` and another ``h_k`` is 0.
     """
     h = leads(distances, own)
     rows = np.arange(len(own))
     f = h.min(axis=1)
+    undecided = (f < 0) & (h == 0).any(axis=1)
+    if undecided.any():
+        raise ValueError(
+            f"observation {undecided.argmax()} lies in another cluster than the one to explain, and exactly as near "
+            "to a third: its evidence cannot be shared among them; explain the cluster that it is in"
+        )
     h[rows, own] = f
     level = f[:, None]
-    p = np.where(level < 0, h == level, np.exp(-beta * (h - level)))
+    p = np.exp(-beta * (h - level))
     p[rows, own] = 0.0
     p /= p.sum(axis=1, keepdims=True)
-    pull = p * np.divide(level, h, out=np.ones_like(h), where=(h > level) & (level >= 0))
+    pull = p * np.divide(level, h, out=np.ones_like(h), where=h > level)
     pull[rows, own] = -pull.sum(axis=1)
     return f, pull
 
