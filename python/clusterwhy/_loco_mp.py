@@ -430,8 +430,8 @@ class LOCOMP(MinipatchMixin):
 
     Memory, beside the data: ``B N`` 2-byte votes for hard votes and for probabilities that are all 0 or 1 (fully
     grown trees), else ``B N K`` probabilities in the classifier's dtype; ``8 N M`` bytes for
-    ``sample_importances_`` (at most 256 MB or ``512 N`` without); ``B (N + M) / 8`` bytes of masks, twice; ``4 B
-    n`` bytes of labels, and with ``reference="overlap"`` some ``28 B n`` while it is built; ``8 N M`` bytes for
+    ``sample_importances_`` (at most 256 MB or ``512 N`` without); ``B (N + M) / 8`` bytes of masks, twice;
+    ``4 B n`` bytes of labels, and with ``reference="overlap"`` some ``28 B n`` while it is built; ``8 N M`` bytes for
     trees and forests in the native engine (none for sparse data); and for each worker three times a block of at
     most 32 minipatches' probabilities (256 MB). The scaling page of the documentation has figures. N x M x K
     numbers are never stored. Sparse data are densified one minipatch at a time; with ``reference="full"`` the
