@@ -122,6 +122,15 @@ def put(value, at=(3, 2)):
     return out
 
 
+def misplaced(at, column, indptr=None):
+    """Sparse data with one index that is not in them, or a row that begins before the last one ends."""
+    out = sp.csr_matrix(X)
+    out.indices[at] = column
+    if indptr is not None:
+        out.indptr[2] = indptr
+    return out
+
+
 def frame(**columns):
     return pd.DataFrame(columns)
 
@@ -164,6 +173,32 @@ FITS = {
     ),
     "nan, rampart": (lambda: rampart().fit(put(np.nan)), ValueError, "Input X contains NaN"),
     "nan, split": (lambda: split().fit(put(np.nan)), ValueError, "Input X contains NaN"),
+    "nan, and who takes none": (
+        lambda: mp(clusterer=make_pipeline(SimpleImputer(), KMeans(3)), classifier=GaussianNB()).fit(put(np.nan)),
+        ValueError,
+        r"LOCOMP does not accept missing values where its estimators do not \(here GaussianNB\): fill them in",
+    ),
+    "indices of a sparse matrix": (
+        lambda: split(reference=LABELS).fit(misplaced(4, M)),
+        ValueError,
+        "X is no valid csr matrix: its indices must be from 0 to 5, got 0 to 6",
+    ),
+    "negative indices": (
+        lambda: mp().fit(misplaced(4, -1)),
+        ValueError,
+        "its indices must be from 0 to 5, got -1 to 5",
+    ),
+    "indptr of a sparse matrix": (
+        lambda: mp(engine="sklearn").fit(misplaced(0, 0, indptr=3)),
+        ValueError,
+        "indptr must rise from 0 to the number of values",
+    ),
+    "warm start": (lambda: mp(warm_start="no").fit(X), TypeError, "warm_start must be True or False, got 'no'"),
+    "stored scores": (
+        lambda: rampart(store_sample_importances=2).fit(X),
+        TypeError,
+        "store_sample_importances must be True or False, got 2",
+    ),
     "nan in sparse": (lambda: mp().fit(sp.csr_array(put(np.nan))), ValueError, "Input X contains NaN"),
     "one observation": (lambda: mp().fit(X[:1]), ValueError, r"1 sample\(s\).* minimum of 2 is required by LOCOMP"),
     "three, split": (
@@ -1104,6 +1139,8 @@ def test_features_that_trees_cannot_see_are_warned_of(make):
     frame["time"] = 1.7e9 + 40 * np.repeat([0, 1, 2], 30)
     with pytest.warns(UserWarning, match="the values of 'time' differ by little beside their size, and .*Tree"):
         make(classifier=DecisionTreeClassifier()).fit(frame)
+    with pytest.warns(UserWarning, match="the values of 'x6' differ by little beside their size"):
+        make(classifier=DecisionTreeClassifier()).fit(sp.csr_array(frame.to_numpy()))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(classifier=DecisionTreeClassifier()).fit(frame - frame.mean())

@@ -1,6 +1,7 @@
 """A run that is killed goes on from its last block, to the same bits; what is not this run's is refused."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -290,7 +291,11 @@ def test_damage_is_found_and_the_file_named(stage, damage, tmp_path):
         loco(checkpoint=tmp_path / "run").fit(X)
     if stage != "run.json":
         path.unlink()
-        assert_same_bits(loco(checkpoint=tmp_path / "run").fit(X), loco().fit(X))
+    else:
+        with pytest.raises(ValueError, match="delete the directory, and the run begins anew"):
+            loco(checkpoint=tmp_path / "run").fit(X)
+        shutil.rmtree(tmp_path / "run")
+    assert_same_bits(loco(checkpoint=tmp_path / "run").fit(X), loco().fit(X))
 
 
 def test_paths_of_other_things_are_refused(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.pipeline import make_pipeline
 
 import clusterwhy as cw
 from clusterwhy import _core
@@ -252,10 +253,17 @@ def test_ctrl_c_keeps_the_last_epoch(blobs, monkeypatch):
     assert model._networks_.autoencoder_steps == 7
     # Nothing after it is trained, until somebody goes on.
     assert len(model.head_loss_curve_) == len(model.cluster_gate_loss_curve_) == 0
+    assert model.interrupted_
     np.testing.assert_array_equal(model.predict(X), model.labels_)
     model.fit(X)
     assert model._networks_.autoencoder_steps == 7 + 20
     assert len(model.head_loss_curve_) == 15
+    assert not model.interrupted_
+    # As one of many, it does not keep Ctrl-C to itself.
+    for ensemble in (cw.LOCOMP(quick(), n_patches=20), cw.LOCOSplit(make_pipeline(quick()))):
+        calls.clear()
+        with pytest.raises(KeyboardInterrupt), pytest.warns(ConvergenceWarning, match="interrupted after 7"):
+            ensemble.fit(X)
 
 
 def test_ctrl_c_in_the_heads_leaves_the_gates_of_clusters_untrained(blobs, monkeypatch):

@@ -216,6 +216,14 @@ def test_budgets_end_the_growth_with_a_warning():
     assert model.n_patches_ == 250
 
 
+def test_advice_is_of_what_the_method_has():
+    model = cw.LOCORampart(
+        KMeans(3, n_init=1), n_features_to_select=3, n_patches="auto", max_patches=60, random_state=0
+    )
+    with pytest.warns(ConvergenceWarning, match=r"Raise max_patches, or tol\.$"):
+        model.fit(X)
+
+
 def test_no_budget_is_spent_on_a_fixed_number():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)

@@ -171,6 +171,27 @@ def test_sparse_data_run_natively_to_the_same_bits(classifier, dtype):
     np.testing.assert_array_equal(ragged.data, before.data)
 
 
+def test_a_sparse_matrix_is_what_it_says_however_it_is_stored(tmp_path):
+    data = sp.csr_matrix(np.rint(np.abs(X)))
+    twice = np.repeat(data.indices, 2), 2 * data.indptr
+    stored = {
+        "in two parts": sp.csr_matrix((np.c_[data.data - 1, np.ones(data.nnz)].ravel(), *twice), shape=data.shape),
+        "with zeros": sp.csr_matrix((np.c_[data.data, np.zeros(data.nnz)].ravel(), *twice), shape=data.shape),
+        "with room": sp.csr_matrix(
+            (np.r_[data.data, 7.0], np.r_[data.indices, 0].astype(np.int32), data.indptr), shape=data.shape
+        ),
+    }
+    model = LOCOMP(KMeans(3, n_init=1), n_patches=60, random_state=0, checkpoint=tmp_path / "run")
+    expected = clone(model).fit(data)
+    for form in stored.values():
+        before = form.copy()
+        # To all the data's clusterer, and to the checkpoint, which knows the data by their hash.
+        assert_equal_scores(clone(model).fit(form), expected)
+        assert_equal_scores(clone(model).set_params(checkpoint=None).fit(form), expected)
+        np.testing.assert_array_equal(form.data, before.data)
+        np.testing.assert_array_equal(form.indices, before.indices)
+
+
 def test_sparse_values_beyond_single_precision_are_named():
     data = sp.csr_array(X)
     data.data[5] = 1e39

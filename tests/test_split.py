@@ -1,6 +1,7 @@
 """LOCO-Split against the plain reference, on the splits that it drew."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -137,3 +138,10 @@ def test_errors_of_one_split(data):
     np.testing.assert_allclose(
         fitted.cluster_importances_, [reference.column_means(samples[c]) for c in of], rtol=1e-9, atol=1e-12
     )
+
+
+def test_a_single_split_has_no_overlaps_to_doubt():
+    X, _ = make_blobs(120, n_features=4, centers=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*keeps the label")
+        cw.LOCOSplit(KMeans(3, n_init=1), reference="overlap", random_state=0).fit(X)

@@ -166,9 +166,14 @@ def read(path: Path) -> bytes:
     data = path.read_bytes()
     content = data[DIGEST_BYTES:]
     if checksum(content) != data[:DIGEST_BYTES]:
+        remedy = (
+            "delete the directory, and the run begins anew"
+            if path.name == HEADER
+            else ("delete it, and what it held is computed again")
+        )
         raise ValueError(
             f"the checkpoint's file {path} is damaged: its {len(data)} bytes do not have the checksum they begin "
-            "with; delete it, and what it held is computed again"
+            f"with; {remedy}"
         )
     return content
 

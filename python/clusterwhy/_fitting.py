@@ -111,6 +111,10 @@ def cluster(clusterer: Any, X: Any, what: str, advice: str = PART_ADVICE) -> NDA
             labels = labels_of(clusterer, X)
     except Exception as error:
         raise failure("clusterer", clusterer, what, X, error, advice) from error
+    last = clusterer[-1] if isinstance(clusterer, Pipeline) else clusterer
+    if getattr(last, "interrupted_", False):
+        # Ctrl-C, which a clusterer kept to itself.
+        raise KeyboardInterrupt
     return check_cluster_labels(labels, X.shape[0], f"the labels of the clusterer {name_of(clusterer)} ({what})")
 
 

@@ -248,6 +248,8 @@ class Target:
     max_seconds : float or None
     n_top : int
         How many features are the top.
+    can_go_on : bool
+        Whether a warm start adds to what there is.
     """
 
     n_patches: int | None
@@ -255,6 +257,7 @@ class Target:
     max_patches: int
     max_seconds: float | None
     n_top: int
+    can_go_on: bool = False
 
     def first(self, size: int) -> int:
         """Say how many minipatches to look at first, when there are `size`."""
@@ -361,8 +364,11 @@ def warn_imprecise(record: dict[str, NDArray[Any]], target: Target) -> None:
         cause = "no score is above 0, so that no error is small beside the largest"
     elif error <= allowed:
         cause = "other features than before have just joined them"
+    remedy = "Raise max_patches (and max_seconds), or tol; warm_start=True goes on from here"
+    if not target.can_go_on:
+        remedy = "Raise max_patches, or tol"
     warn_user(
         f"the top {target.n_top} scores are not yet precise after {record['n_patches'][-1]} minipatches: {cause}. "
-        "Raise max_patches (and max_seconds), or tol; warm_start=True goes on from here.",
+        f"{remedy}.",
         ConvergenceWarning,
     )

@@ -153,6 +153,8 @@ class ExplanationMixin(AtomicFit):
         errors = getattr(self, f"{prefix}standard_errors_")
         if not monte_carlo:
             return scores, errors
+        if not self._has("monte_carlo_errors_"):
+            return scores, self.monte_carlo_errors_
         if not self._knows_monte_carlo(by_cluster):
             raise ValueError(
                 "monte_carlo=True needs Monte-Carlo errors, and none could be estimated: from a single split or "

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from clusterwhy._fitting import check_classifier, check_clusterer, takes_nan
+from clusterwhy._fitting import check_classifier, check_clusterer, name_of, takes_nan
 from clusterwhy._importances import ImportanceMixin
 from clusterwhy._reference import default_clusterer
 
@@ -26,10 +26,16 @@ class LOCOMixin(ImportanceMixin):
         classifier = type(self)._default_classifier() if self.classifier is None else self.classifier
         return {"clusterer": check_clusterer(clusterer), "classifier": check_classifier(classifier)}
 
-    def _accepts_nan(self) -> bool:
-        """Whether both estimators take missing values; the default clusterer takes none."""
+    def _refusing_nan(self) -> list[str]:
+        """Name those of both estimators that take no missing values; the default clusterer is one."""
         classifier = type(self)._default_classifier() if self.classifier is None else self.classifier
-        return self.clusterer is not None and takes_nan(self.clusterer) and takes_nan(classifier)
+        given = {"the default clusterer" if self.clusterer is None else name_of(self.clusterer): self.clusterer}
+        given[name_of(classifier)] = classifier
+        return [name for name, estimator in given.items() if not takes_nan(estimator)]
+
+    def _accepts_nan(self) -> bool:
+        """Whether both estimators take missing values."""
+        return not self._refusing_nan()
 
     def _params_used(self) -> dict[str, Any]:
         return super()._params_used() | self._estimators()

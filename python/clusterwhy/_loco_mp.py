@@ -41,6 +41,7 @@ from clusterwhy._tables import shown
 from clusterwhy._validation import (
     check_count,
     check_data,
+    check_flag,
     check_nonnegative,
     check_option,
     check_patch_size,
@@ -109,10 +110,15 @@ def lost_labels(
     codes = np.arange(len(classes))
     given = np.isin(codes, found)
     kept = np.isin(codes, found[found == reference])
+    # Parts that do not overlap leave some without a reference: nothing says that these are of another label.
+    known = np.isin(codes, reference)
     parts = []
     for lost, what in (
         (~given, "no observation keeps the label {} {}, so that its scores are NaN"),
-        (given & ~kept, "no observation keeps the label {} {}, and its scores are of others that are given it"),
+        (
+            given & known & ~kept,
+            "no observation keeps the label {} {}, and its scores are of others that are given it",
+        ),
     ):
         if lost.any():
             parts.append(what.format(shown([repr(label) for label in classes[lost].tolist()]), where))
@@ -156,7 +162,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
             loss=check_loss(self.loss),
             engine=check_option(self.engine, "engine", ENGINES),
             barrier=check_nonnegative(self.variance_barrier, "variance_barrier"),
-            keep_samples=bool(self.store_sample_importances),
+            keep_samples=check_flag(self.store_sample_importances, "store_sample_importances"),
             n_jobs=self.n_jobs,
             threads=n_threads(self.n_jobs),
             verbose=check_verbose(self.verbose),
@@ -173,6 +179,7 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
             max_patches=check_count(self.max_patches, "max_patches"),
             max_seconds=None if max_seconds is None else check_nonnegative(max_seconds, "max_seconds"),
             n_top=n_top,
+            can_go_on=hasattr(self, "warm_start"),
         )
 
     def _settle_seed(self, before: Grown | None = None) -> int:
@@ -518,7 +525,7 @@ class LOCOMP(MinipatchMixin):
         LOCOMP
             The fitted estimator. A fit that fails or is interrupted leaves an earlier fit as it was.
         """
-        earlier = self if self.warm_start and self._has("_grown_") else None
+        earlier = self if check_flag(self.warm_start, "warm_start") and self._has("_grown_") else None
         with self._progress(X, None if self.n_patches == "auto" else 2) as progress:
             fitted = self._blank_copy()
             with ExitStack() as workers:

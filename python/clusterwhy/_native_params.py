@@ -96,6 +96,8 @@ def read_kmeans(kmeans: Any) -> NativeMethod:
     _require(kmeans, init=("k-means++", "random"), algorithm=("lloyd",), verbose=(0,))
     # As scikit-learn resolves "auto" for the two initialisations.
     starts = {"k-means++": 1, "random": 10}
+    if isinstance(kmeans.n_init, str) and kmeans.n_init != "auto":
+        raise _refusal(kmeans, "n_init", kmeans.n_init, "'auto' or an integer of at least 1")
     n_init = starts[kmeans.init] if kmeans.n_init == "auto" else _count(kmeans, "n_init")
     params = {
         "n_clusters": _count(kmeans, "n_clusters"),

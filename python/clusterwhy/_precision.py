@@ -27,11 +27,17 @@ SINGLE_PRECISION = (
 MIN_STEPS = 256
 
 
+def _column_extremes(X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the least and the greatest value of each feature."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    return (np.ravel(low.toarray()), np.ravel(high.toarray())) if issparse(X) else (low, high)
+
+
 def warn_coarse_features(X: Any, classifier: Any, names: NDArray[Any]) -> None:
     """Warn of features whose values lie so far from 0 that single precision takes many of them for one."""
-    if not isinstance(classifier, SINGLE_PRECISION) or issparse(X) or X.dtype == np.float32:
+    if not isinstance(classifier, SINGLE_PRECISION) or X.dtype == np.float32:
         return
-    low, high = X.min(axis=0), X.max(axis=0)
+    low, high = _column_extremes(X)
     step = np.maximum(np.abs(low), np.abs(high)) * float(np.finfo(np.float32).eps)
     coarse = (low < high) & (high - low < MIN_STEPS * step)
     if coarse.any():

@@ -41,6 +41,8 @@ def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) 
             f"X must not be masked, got {np.ma.getmaskarray(X).sum()} masked values: fill them in, or leave their "
             "observations or features out (X.filled(np.nan) makes them missing values)"
         )
+    if issparse(X):
+        _check_places(cast(Any, X))
     columns: Any = getattr(X, "columns", None)
     if columns is not None:
         _check_names(columns)
@@ -61,6 +63,36 @@ def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) 
         # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
         estimator.feature_names_in_ = np.asarray(columns, dtype=object)
     return found
+
+
+def _check_places(X: Any) -> None:
+    """Refuse a sparse matrix whose values have no place in it: SciPy would read or write elsewhere."""
+    if X.format not in ("csr", "csc"):
+        return
+    rows, columns = X.shape if X.format == "csr" else X.shape[::-1]
+    starts, places = X.indptr, X.indices
+    sound = len(starts) == rows + 1 and starts[0] == 0 and starts[-1] <= min(len(places), len(X.data))
+    sound = sound and bool((np.diff(starts) >= 0).all())
+    if not sound:
+        raise ValueError(f"X is no valid {X.format} matrix: indptr must rise from 0 to the number of values")
+    if len(places) and (places.min() < 0 or places.max() >= columns):
+        raise ValueError(
+            f"X is no valid {X.format} matrix: its indices must be from 0 to {columns - 1}, got {places.min()} to "
+            f"{places.max()}"
+        )
+
+
+def canonical(X: Any) -> Any:
+    """Return a CSR matrix with one value a place, in order, and no zeros; a copy where that changes anything.
+
+    scikit-learn's clusterers may read others wrongly, and the same data should have the same hash.
+    """
+    if X.has_canonical_format and (X.data != 0).all() and len(X.data) == X.nnz:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    return X
 
 
 def largest_size(X: Any) -> float:
@@ -146,8 +178,10 @@ def _unusable_values(error: Exception, estimator: Any, X: Any, columns: Any, all
     names = _shown_columns(found.tolist() if columns is None else [columns[j] for j in found])
     first = str(error).split("\n")[0].rstrip(".")
     if "NaN" in first:
+        refusing = ", ".join(estimator._refusing_nan()) if hasattr(estimator, "_refusing_nan") else ""
+        where_not = f" where its estimators do not (here {refusing})" if refusing else ""
         first += (
-            f".\n{type(estimator).__name__} does not accept missing values: fill them in, as "
+            f".\n{type(estimator).__name__} does not accept missing values{where_not}: fill them in, as "
             "sklearn.impute does, or leave their observations or features out"
         )
     return ValueError(f"{first} ({names})")

@@ -13,7 +13,7 @@ from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from clusterwhy._tables import check_size_of_values, is_constant, read_table
+from clusterwhy._tables import canonical, check_size_of_values, is_constant, read_table
 from clusterwhy._warnings import warn_user
 
 NOISE = -1
@@ -45,6 +45,13 @@ def check_verbose(verbose: Any) -> int:
     if isinstance(verbose, (bool, np.bool_)):
         return int(verbose)
     return check_count(verbose, "verbose", minimum=0)
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """Return True or False as such."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r} of type {type(value).__name__}")
+    return bool(value)
 
 
 def check_patch_size(value: Any, total: int, name: str, unit: str) -> int:
@@ -275,7 +282,7 @@ def check_data(estimator: Any, X: Any, *, allow_nan: bool, minimum: int, accept_
         ensure_min_features=2,
     )
     check_size_of_values(X, columns)
-    return _narrow_indices(X) if issparse(X) else X
+    return canonical(_narrow_indices(X)) if issparse(X) else X
 
 
 def _narrow_indices(X: Any) -> Any:

@@ -158,6 +158,8 @@ class InterpretableDeepClustering(
         of the clusters' gates.
     n_iter_ : int
         Epochs of the autoencoder.
+    interrupted_ : bool
+        Whether Ctrl-C cut the training short.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -299,10 +301,10 @@ class InterpretableDeepClustering(
         networks = initial_networks(settings, X) if earlier is None else continued(earlier, settings)
         data = networks.standardise(X)
 
-        losses, interrupted = train_autoencoder(networks, data, settings, progress)
+        losses, self.interrupted_ = train_autoencoder(networks, data, settings, progress)
         self.loss_curve_ = np.asarray(losses)
         self.n_iter_ = len(losses)
-        if interrupted:
+        if self.interrupted_:
             settings = settings.without_second_stage()
         gates = networks.gates(data, settings.threads)
         gated = data * gates
@@ -311,9 +313,11 @@ class InterpretableDeepClustering(
         losses, interrupted, self.head_coding_rates_ = train_heads(networks, embedding, settings, progress)
         self.head_loss_curve_ = np.asarray(losses)
         if interrupted:
+            self.interrupted_ = True
             settings = settings.without_second_stage()
         self.labels_ = self.reference_labels_ = networks.logits(embedding, settings.threads).argmax(axis=1)
-        losses, _ = train_cluster_gates(networks, gated, self.labels_, settings, progress)
+        losses, interrupted = train_cluster_gates(networks, gated, self.labels_, settings, progress)
+        self.interrupted_ = self.interrupted_ or interrupted
         self.cluster_gate_loss_curve_ = np.asarray(losses)
 
         self.classes_ = np.arange(settings.architecture.n_clusters)

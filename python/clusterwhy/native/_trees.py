@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_extra_trees, read_random_forest, read_tree
@@ -28,6 +29,10 @@ class _Growing(Classifier):
         seed = seed_from_random_state(self.random_state)
         self._trees = _core.native_grow(X, codes, len(self.classes_), method.name, method.params, seed)
 
+    def _grown(self) -> dict[str, NDArray[Any]]:
+        check_is_fitted(self)
+        return self._trees
+
     def _proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
         return _core.native_descend(X, self._trees, 1)
 
@@ -37,7 +42,7 @@ class _Growing(Classifier):
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
         """Share of each feature in the decrease of impurity, the mean over trees; zeros where nothing was split."""
-        trees = self._trees
+        trees = self._grown()
         total = np.zeros(self.n_features_in_)
         for start, stop in zip(trees["offsets"][:-1], trees["offsets"][1:], strict=True):
             total += _importances({name: array[start:stop] for name, array in trees.items()}, len(total))
@@ -136,15 +141,15 @@ class DecisionTree(_Growing):
     @property
     def tree_(self) -> dict[str, NDArray[Any]]:
         """Arrays over the nodes."""
-        return {name: array for name, array in self._trees.items() if name != "offsets"}
+        return {name: array for name, array in self._grown().items() if name != "offsets"}
 
     def get_n_leaves(self) -> int:
         """Return the number of leaves."""
-        return int((self._trees["children_left"] == NO_CHILD).sum())
+        return int((self._grown()["children_left"] == NO_CHILD).sum())
 
     def get_depth(self) -> int:
         """Return the number of edges from the root to the deepest leaf."""
-        left, right = self._trees["children_left"], self._trees["children_right"]
+        left, right = (self._grown()[f"children_{side}"] for side in ("left", "right"))
         depth = np.zeros(len(left), dtype=np.int64)
         # Children come after their parent.
         for node in np.flatnonzero(left != NO_CHILD):
@@ -181,7 +186,7 @@ class _Forest(_Growing):
     @property
     def trees_(self) -> dict[str, NDArray[Any]]:
         """Arrays over the nodes of all trees, and where each tree begins and ends."""
-        return self._trees
+        return self._grown()
 
 
 class RandomForest(_Forest):
