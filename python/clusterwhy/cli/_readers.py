@@ -123,7 +123,8 @@ def read_npz(source: Any, options: Namespace) -> Table:
     matrices = [name for name, array in arrays.items() if array.ndim == 2]
     key = options.key or ("X" if "X" in matrices else matrices[0] if len(matrices) == 1 else None)
     if key not in arrays:
-        raise UsageError(f"{options.data} has the arrays {', '.join(arrays)}: name one with --key")
+        remedy = "name one with --key" if matrices else "none has rows and columns"
+        raise UsageError(f"{options.data} has the arrays {', '.join(arrays)}: {remedy}")
     X = check_matrix(arrays[key])
     names = [str(name) for name in arrays["feature_names"]] if "feature_names" in arrays else None
     labels = None
@@ -140,7 +141,8 @@ def read_h5ad(source: Any, options: Namespace) -> Table:
         warnings.filterwarnings("ignore", message=r".*names are not unique")
         adata = anndata.read_h5ad(source)
     if options.layer is not None and options.layer not in adata.layers:
-        raise UsageError(f"--layer {options.layer}: there is no such layer; there are {shown(list(adata.layers))}")
+        there = f"there are {shown(list(adata.layers))}" if len(adata.layers) else "the file has none"
+        raise UsageError(f"--layer {options.layer}: there is no such layer; {there}")
     X = adata.X if options.layer is None else adata.layers[options.layer]
     warn_duplicates(adata.var_names, "{}-{}")
     adata.var_names_make_unique()
