@@ -220,7 +220,7 @@ def test_unfitted():
         with pytest.raises(NotFittedError, match=f"{type(forest).__name__} instance is not fitted yet"):
             forest.feature_importances_.sum()
     with pytest.raises(
-        ValueError, match=r"n_init='often'.*is not valid: expected 'auto' or an integer of at least 1"
+        ValueError, match=r"n_init='often'.*is not valid: expected 'auto' or an integer"
     ):
         native.KMeans(n_init="often").fit(IRIS)
     assert not hasattr(native.NearestCentroid(metric="manhattan"), "predict_proba")
