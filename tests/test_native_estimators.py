@@ -219,9 +219,7 @@ def test_unfitted():
     for forest in (native.DecisionTree(), native.RandomForest()):
         with pytest.raises(NotFittedError, match=f"{type(forest).__name__} instance is not fitted yet"):
             forest.feature_importances_.sum()
-    with pytest.raises(
-        ValueError, match=r"n_init='often'.*is not valid: expected 'auto' or an integer"
-    ):
+    with pytest.raises(ValueError, match=r"n_init='often'.*is not valid: expected 'auto' or an integer"):
         native.KMeans(n_init="often").fit(IRIS)
     assert not hasattr(native.NearestCentroid(metric="manhattan"), "predict_proba")
 
