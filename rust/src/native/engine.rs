@@ -12,8 +12,9 @@ use crate::parallel::{Workers, for_each_chunk};
 use crate::rng::{Purpose, Stream};
 use crate::sampling::Minipatches;
 
-/// Rows of sparse data that are made dense at once to be predicted.
-const BLOCK: usize = if cfg!(test) { 7 } else { 4096 };
+/// Rows of sparse data that are made dense at once to be predicted. No power of two: columns would lie a whole number
+/// of pages apart, where they push each other out of the cache.
+const BLOCK: usize = if cfg!(test) { 7 } else { 4000 };
 
 /// Which minipatches of which data.
 #[derive(Debug, Clone, Copy)]
