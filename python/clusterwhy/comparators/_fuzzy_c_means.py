@@ -121,7 +121,7 @@ class FuzzyCMeans(ClusterMixin, BaseEstimator):
         fuzziness = check_fuzziness(self.fuzziness)
         max_iter, tol = check_count(self.max_iter, "max_iter"), check_nonnegative(self.tol, "tol")
         X = read_table(self, X).astype(np.float64, copy=False)
-        start = KMeans(check_count(self.n_clusters, "n_clusters"), random_state=self.random_state).fit(X)
+        start = KMeans(check_count(self.n_clusters, "n_clusters"), random_state=self.random_state)._fit(X)
         # About the mean, products of matrices lose no digits to a far origin.
         middle = X.mean(axis=0)
         X, centers = X - middle, start.cluster_centers_ - middle

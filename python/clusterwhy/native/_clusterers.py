@@ -41,6 +41,18 @@ class _Clusterer(ClusterMixin, BaseEstimator):
         -------
         self
         """
+        self._fit(X)
+        found, wanted = len(np.unique(self.labels_)), self._read().params["n_clusters"]
+        if found < wanted:
+            warn_user(
+                f"{found} clusters found, and n_clusters={wanted}: fewer observations than that are distinct, "
+                "or clusters were left without any",
+                ConvergenceWarning,
+            )
+        return self
+
+    def _fit(self, X: Any) -> Self:
+        """Cluster without a word on how many clusters were found: as a start of something else."""
         method = self._read()
         X = read_table(self, X, order="C", ensure_min_samples=self._min_samples)
         for name in ("n_clusters", "n_components", "n_neighbors"):
@@ -49,13 +61,6 @@ class _Clusterer(ClusterMixin, BaseEstimator):
                 raise ValueError(f"{name}={value} is more than there are observations, n_samples={len(X)}")
         seed = seed_from_random_state(getattr(self, "random_state", 0))
         self._keep(_core.native_fit_clusters(X, method.name, method.params, seed), X.dtype)
-        found, wanted = len(np.unique(self.labels_)), method.params["n_clusters"]
-        if found < wanted:
-            warn_user(
-                f"{found} clusters found, and n_clusters={wanted}: fewer observations than that are distinct, "
-                "or clusters were left without any",
-                ConvergenceWarning,
-            )
         return self
 
     def _read(self) -> NativeMethod:

@@ -34,7 +34,7 @@ def fit_surrogate(
     codes : ndarray of shape (N,)
         ``0..K - 1``, each of which occurs.
     n_support : int
-        Support vectors of a cluster, but at most one for two observations, and no more than differ.
+        Support vectors of a cluster, but at most one for two observations.
     gamma : float or None
         Of the Gaussian kernel; None is ``1 / (2 variance)`` of the mixture.
     seed : int
@@ -43,8 +43,8 @@ def fit_surrogate(
     vectors, shares, squares = [], [], 0.0
     for k in range(int(codes.max()) + 1):
         members = X[codes == k]
-        n_vectors = min(n_support, (len(members) + 1) // 2, len(np.unique(members, axis=0)))
-        found = KMeans(n_vectors, n_init=1, random_state=seed).fit(members)
+        n_vectors = min(n_support, (len(members) + 1) // 2)
+        found = KMeans(n_vectors, n_init=1, random_state=seed)._fit(members)
         counts = np.bincount(found.labels_, minlength=len(found.cluster_centers_))
         vectors.append(found.cluster_centers_[counts > 0])
         shares.append(counts[counts > 0] / len(members))
