@@ -1,7 +1,7 @@
 //! Runs minipatches: one is one task of one thread, from gathering its data to its labels or votes.
 //!
 //! Memory: the data, shared by all threads; one gathered minipatch and one method's working memory a thread;
-//! and the results. Of sparse data only parts are ever dense: a minipatch, and [`BLOCK`] of the rows that it predicts.
+//! and the results. Of sparse data only parts are ever dense: a minipatch, and some thousand of the rows that it predicts.
 
 use std::sync::Mutex;
 
