@@ -166,11 +166,9 @@ def read(path: Path) -> bytes:
     data = path.read_bytes()
     content = data[DIGEST_BYTES:]
     if checksum(content) != data[:DIGEST_BYTES]:
-        remedy = (
-            "delete the directory, and the run begins anew"
-            if path.name == HEADER
-            else ("delete it, and what it held is computed again")
-        )
+        remedy = "delete it, and what it held is computed again"
+        if path.name == HEADER:
+            remedy = "delete the directory, and the run begins anew"
         raise ValueError(
             f"the checkpoint's file {path} is damaged: its {len(data)} bytes do not have the checksum they begin "
             f"with; {remedy}"

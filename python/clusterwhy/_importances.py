@@ -154,6 +154,7 @@ class ExplanationMixin(AtomicFit):
         if not monte_carlo:
             return scores, errors
         if not self._has("monte_carlo_errors_"):
+            # Raises, and says why there are none.
             return scores, self.monte_carlo_errors_
         if not self._knows_monte_carlo(by_cluster):
             raise ValueError(

@@ -24,6 +24,7 @@ from ._reading import read
 class _Clusterer(ClusterMixin, BaseEstimator):
     """What all clusterers do: check, and let the core cluster."""
 
+    n_clusters: int
     # A single observation has no distances; k-means alone makes sense of it.
     _min_samples: ClassVar[int] = 2
 
@@ -42,11 +43,11 @@ class _Clusterer(ClusterMixin, BaseEstimator):
         self
         """
         self._fit(X)
-        found, wanted = len(np.unique(self.labels_)), self._read().params["n_clusters"]
-        if found < wanted:
+        found = len(np.unique(self.labels_))
+        if found < self.n_clusters:
             warn_user(
-                f"{found} clusters found, and n_clusters={wanted}: fewer observations than that are distinct, "
-                "or clusters were left without any",
+                f"{found} clusters found, and n_clusters={self.n_clusters}: fewer observations than that are "
+                "distinct, or clusters were left without any",
                 ConvergenceWarning,
             )
         return self

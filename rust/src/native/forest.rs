@@ -48,9 +48,7 @@ impl ForestParameters {
         let tree = TreeParameters { splitter: Splitter::Random, ..forest.tree };
         ForestParameters { tree, bootstrap: false, ..forest }
     }
-}
 
-impl ForestParameters {
     /// Grows a forest on all rows and columns of sorted data, to be kept.
     pub fn grow(
         &self,
@@ -59,13 +57,15 @@ impl ForestParameters {
         n_classes: usize,
         rng: &mut Stream,
     ) -> Result<Vec<Tree>> {
+        let mut trees = vec![Tree::default(); self.n_estimators];
         presorted.whole(classes, n_classes, |task| {
             if presorted.rows <= NARROW_ROWS {
-                Nursery::<u32>::new(level()).trees(self, presorted, task, rng)
+                Nursery::<u32>::new(level()).grow(self, presorted, task, rng, &mut trees)
             } else {
-                Nursery::<u64>::new(level()).trees(self, presorted, task, rng)
+                Nursery::<u64>::new(level()).grow(self, presorted, task, rng, &mut trees)
             }
-        })?
+        })??;
+        Ok(trees)
     }
 }
 
@@ -108,20 +108,7 @@ impl<K: Key> Nursery<K> {
         Nursery { patch: Patch::new(), grower: Grower::new(level), counts: Vec::new() }
     }
 
-    /// Grows the trees of a forest one after the other.
-    fn trees(
-        &mut self,
-        parameters: &ForestParameters,
-        presorted: &Presorted,
-        task: &Task<'_>,
-        rng: &mut Stream,
-    ) -> Result<Vec<Tree>> {
-        let mut trees = vec![Tree::default(); parameters.n_estimators];
-        self.grow(parameters, presorted, task, rng, &mut trees)?;
-        Ok(trees)
-    }
-
-    /// The same into trees that are there already, whose memory serves again.
+    /// Grows the trees of a forest one after the other, into trees that are there already, whose memory serves again.
     fn grow(
         &mut self,
         parameters: &ForestParameters,

@@ -13,6 +13,7 @@
 //!
 //! Cost O(n q m) for q rows to predict; memory per thread O(n m).
 
+use super::patch::copy;
 use super::{Classifier, ClassifySession, Query, Task, Values};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
@@ -48,6 +49,7 @@ impl KNeighbors {
             centre: Vec::new(),
             panels: Vec::new(),
             norms: Vec::new(),
+            longest: 0.0,
             query: Vec::new(),
             queries: Vec::new(),
             screened: Vec::new(),
@@ -82,6 +84,8 @@ struct Session {
     panels: Vec<f32>,
     /// Squared norm of each centred training row, infinite for the padding.
     norms: Vec<f32>,
+    /// The largest norm of a training row.
+    longest: f32,
     /// The rows of one group of queries, row by row.
     query: Vec<f64>,
     /// The same, centred, column by column.
@@ -103,13 +107,12 @@ impl ClassifySession for Session {
         self.n_classes = task.n_classes;
         self.classes.clear();
         self.classes.extend_from_slice(task.classes);
-        self.training.clear();
         match task.data.values {
             Values::F32(values) => {
-                take(values, task.data.columns, task.rows, task.columns, &mut self.training)
+                copy(values, task.data.columns, task.rows, task.columns, &mut self.training)
             }
             Values::F64(values) => {
-                take(values, task.data.columns, task.rows, task.columns, &mut self.training)
+                copy(values, task.data.columns, task.rows, task.columns, &mut self.training)
             }
         }
         self.centre_training(task.columns.len());
@@ -119,10 +122,9 @@ impl ClassifySession for Session {
     fn predict(&mut self, query: &Query<'_>, proba: &mut [f64]) -> Result<()> {
         let Query { data, rows, columns } = *query;
         for (group, out) in rows.chunks(QUERIES).zip(proba.chunks_mut(QUERIES * self.n_classes)) {
-            self.query.clear();
             match data.values {
-                Values::F32(values) => take(values, data.columns, group, columns, &mut self.query),
-                Values::F64(values) => take(values, data.columns, group, columns, &mut self.query),
+                Values::F32(values) => copy(values, data.columns, group, columns, &mut self.query),
+                Values::F64(values) => copy(values, data.columns, group, columns, &mut self.query),
             }
             answer(self.level, self, columns.len(), out);
         }
@@ -130,18 +132,10 @@ impl ClassifySession for Session {
     }
 }
 
-/// Appends a part of row-major values.
-fn take<T: Copy + Into<f64>>(values: &[T], stride: usize, rows: &[u32], columns: &[u32], out: &mut Vec<f64>) {
-    for &row in rows {
-        let row = &values[row as usize * stride..][..stride];
-        out.extend(columns.iter().map(|&j| row[j as usize].into()));
-    }
-}
-
 impl Session {
     /// Centres the training rows on their mean, in single precision, by panels.
     fn centre_training(&mut self, m: usize) {
-        let Session { training, centre, panels, norms, .. } = self;
+        let Session { training, centre, panels, norms, longest, .. } = self;
         let n = training.len() / m;
         centre.clear();
         centre.resize(m, 0.0);
@@ -164,6 +158,7 @@ impl Session {
             }
             norms[i] = norm as f32;
         }
+        *longest = norms[..n].iter().fold(0.0, |a, &b| if b > a { b } else { a });
     }
 }
 
@@ -181,6 +176,7 @@ fn answer_body(session: &mut Session, m: usize, proba: &mut [f64]) {
         centre,
         panels,
         norms,
+        longest,
         query,
         queries,
         screened,
@@ -189,7 +185,6 @@ fn answer_body(session: &mut Session, m: usize, proba: &mut [f64]) {
         ..
     } = session;
     let (n, padded) = (classes.len(), norms.len());
-    let longest = norms[..n].iter().fold(0f32, |a, &b| if b > a { b } else { a });
     // Each of the m + 4 roundings of a screened distance is at most half a unit of `|q|^2 + |t|^2`, and
     // rounding the centred values moves it by 4 more; doubled to be on the safe side.
     let relative = (m as f32 + 16.0) * f32::EPSILON;
@@ -205,11 +200,11 @@ fn answer_body(session: &mut Session, m: usize, proba: &mut [f64]) {
         }
         lengths[q] = norm as f32;
     }
-    screen(panels, norms, &queries[..QUERIES * m], &lengths, screened);
+    screen(panels, norms, queries, &lengths, screened);
     let rows = query.len() / m;
     for (q, (row, out)) in query.chunks_exact(m).zip(proba.chunks_exact_mut(proba.len() / rows)).enumerate() {
         let distances = &screened[q * padded..q * padded + n];
-        let slack = 2.0 * relative * (lengths[q] + longest);
+        let slack = 2.0 * relative * (lengths[q] + *longest);
         let limit = least(distances, model.n_neighbors, nearest) + slack;
         found.clear();
         // Anything that is not surely beyond the limit is a candidate, not-a-numbers included.

@@ -154,12 +154,19 @@ impl Gathered {
     }
 }
 
-fn copy<T: Copy>(values: &[T], stride: usize, rows: &[u32], columns: &[u32], out: &mut Vec<T>) {
+/// Replaces `out` with a part of row-major values, in the precision of `out`.
+pub(super) fn copy<T: Copy + Into<U>, U>(
+    values: &[T],
+    stride: usize,
+    rows: &[u32],
+    columns: &[u32],
+    out: &mut Vec<U>,
+) {
     out.clear();
     out.reserve(rows.len() * columns.len());
     for &i in rows {
         let row = &values[i as usize * stride..][..stride];
-        out.extend(columns.iter().map(|&j| row[j as usize]));
+        out.extend(columns.iter().map(|&j| row[j as usize].into()));
     }
 }
 

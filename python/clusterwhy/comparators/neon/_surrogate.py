@@ -43,8 +43,7 @@ def fit_surrogate(
     vectors, shares, squares = [], [], 0.0
     for k in range(int(codes.max()) + 1):
         members = X[codes == k]
-        n_vectors = min(n_support, (len(members) + 1) // 2)
-        found = KMeans(n_vectors, n_init=1, random_state=seed)._fit(members)
+        found = KMeans(min(n_support, (len(members) + 1) // 2), n_init=1, random_state=seed)._fit(members)
         counts = np.bincount(found.labels_, minlength=len(found.cluster_centers_))
         vectors.append(found.cluster_centers_[counts > 0])
         shares.append(counts[counts > 0] / len(members))
