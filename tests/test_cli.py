@@ -345,6 +345,11 @@ WRONG = {
     "not HDF5": (["text.h5ad", "-k", "3"], 1, "text.h5ad cannot be read as .h5ad: "),
     "objects": (["objects.npy", "-k", "3"], 1, "objects.npy cannot be read as .npy: "),
     "no matrix": (["flat.npy", "-k", "3"], 2, "must be a matrix of observations by features, got shape (9,)"),
+    "key of a sparse matrix": (
+        ["sparse.npz", "-k", "3", "--key", "X"],
+        2,
+        "sparse.npz is one sparse matrix: --key names one of several arrays",
+    ),
     "two matrices": (["two.npz", "-k", "3"], 2, "two.npz has the arrays A, B: name one with --key"),
     "no format": (["data.dat", "-k", "3"], 2, "data.dat: the format is not known: name it with --input-format"),
     "no layer": (["d.h5ad", "-k", "3", "--layer", "raw"], 2, "--layer raw: there is no such layer; there are scaled"),

@@ -265,12 +265,18 @@ def test_other_dtypes(dtype):
     same(adata, expected)
 
 
-def test_too_much_to_make_dense(monkeypatch):
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_array])
+def test_what_is_too_much_to_make_dense_stays_sparse(form, ranked, monkeypatch):
     monkeypatch.setattr("clusterwhy.scanpy._features.MAX_DENSE_BYTES", 4 * N * M - 1)
-    adata = cells(sparse.csr_matrix(X))
-    with pytest.raises(ValueError, match=r"adata.X is sparse, and its 90 x 24 values take .* mask_var='highly_var"):
-        rank(adata, "group", **FEW)
-    rank(adata, "group", mask_var="some", **FEW)
+    adata = cells(form(X))
+    rank(adata, "group", **FEW)
+    same(adata, ranked)
+    # Minipatches are dense, whoever clusters them.
+    rank(adata, "group", clusterer=cw.scanpy.Leiden(n_neighbors=5), key_added="leiden", **FEW)
+    assert adata.uns["leiden"]["params"]["engine"] == "sklearn"
+    with pytest.raises(TypeError, match="clusterer"):
+        rank(adata, key_added="all", **FEW)
+    rank(adata, clusterer=KMeans(3, n_init=1), key_added="all", **FEW)
 
 
 def test_fortran_order_and_the_data_are_left_alone(ranked):

@@ -83,7 +83,8 @@ def fit_all_data(
     copy = fresh(clusterer, seed, stream, keep_given=True)
     # A clusterer may take dense data only, which minipatches are; nothing else is amiss with all of them.
     advice = (
-        "parts of sparse data are dense: use reference='overlap', a clusterer that takes sparse data, or labels"
+        "sparse data are dense only in parts: use a clusterer that takes them (KMeans does), explain labels that are "
+        "there, or, where it is a parameter, use reference='overlap'"
         if issparse(X)
         else ""
     )

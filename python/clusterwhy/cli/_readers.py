@@ -115,6 +115,8 @@ def read_npz(source: Any, options: Namespace) -> Table:
     with reading(options, ".npz"), np.load(source, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     if {"format", "shape", "data"} <= set(arrays):
+        if options.key is not None:
+            raise UsageError(f"{options.data} is one sparse matrix: --key names one of several arrays")
         if isinstance(source, io.BytesIO):
             source.seek(0)
         with reading(options, ".npz"):

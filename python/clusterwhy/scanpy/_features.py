@@ -16,7 +16,7 @@ from clusterwhy._validation import MAX_DENSE_BYTES
 class Features:
     """Values (N, M), the names of their columns, and where they come from as scanpy records it."""
 
-    values: NDArray[Any]
+    values: Any
     names: list[str]
     source: dict[str, Any]
 
@@ -25,16 +25,24 @@ class Features:
         """Whether they are variables of the AnnData, not components of an embedding."""
         return "use_rep" not in self.source
 
-    def frame(self, cells: NDArray[np.bool_]) -> Any:
-        """Return the values of some cells as a table; of all cells without a copy."""
+    def of(self, cells: NDArray[np.bool_]) -> Any:
+        """Return the values of some cells as a table, or sparse as they are; of all cells without a copy."""
         import pandas
 
         values = self.values if cells.all() else self.values[cells]
-        return pandas.DataFrame(values, columns=self.names, copy=False)
+        return values if issparse(values) else pandas.DataFrame(values, columns=self.names, copy=False)
+
+    def sums(self, cells: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the sum of each column over some cells."""
+        if issparse(self.values):
+            # SciPy adds float32 in float32, whatever dtype is asked for.
+            return np.asarray(self.values[cells].astype(np.float64).sum(axis=0)).ravel()
+        found: NDArray[np.float64] = self.values[cells].sum(axis=0, dtype=np.float64)
+        return found
 
 
 def choose_features(adata: Any, *, mask_var: Any, use_rep: Any, layer: Any, use_raw: Any) -> Features:
-    """Read what the parameters ask for, dense and in memory."""
+    """Read what the parameters ask for, in memory: dense, but for sparse values that are too many for it."""
     if getattr(adata, "isbacked", False):
         raise ValueError(
             "adata is backed by a file, and its values are needed in memory: pass adata.to_memory(), or, for some "
@@ -70,7 +78,7 @@ def _genes(adata: Any, mask_var: Any, layer: Any, use_raw: bool | None) -> Featu
     if values is None:
         raise ValueError("adata has no X: name a layer, or use_raw=True")
     source = {"use_raw": bool(use_raw), "layer": layer}
-    return Features(_dense(values, columns, what), names.astype(str).tolist(), source)
+    return Features(_read(values, columns, what), names.astype(str).tolist(), source)
 
 
 def _check_raw(adata: Any, names: Any, use_raw: bool | None) -> bool:
@@ -123,12 +131,15 @@ def _components(adata: Any, use_rep: Any) -> Features:
     names = [f"{use_rep}-{name}" for name in getattr(values, "columns", range(values.shape[1]))]
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
-    values = _dense(values, np.arange(values.shape[1]), f"adata.obsm[{use_rep!r}]")
+    values = _read(values, np.arange(values.shape[1]), f"adata.obsm[{use_rep!r}]")
     return Features(values, names, {"use_raw": False, "layer": None, "use_rep": use_rep})
 
 
-def _dense(values: Any, columns: NDArray[np.int64], what: str) -> NDArray[Any]:
-    """Return columns of a matrix as a dense array: float64 as such, all else as float32."""
+def _read(values: Any, columns: NDArray[np.int64], what: str) -> Any:
+    """Return columns of a matrix, float64 as such and all else as float32, dense where it fits.
+
+    Dense minipatches are gathered faster, and a clusterer that gets all cells at once may take no others.
+    """
     sparse = issparse(values)
     if not isinstance(values, np.ndarray) and not sparse:
         raise TypeError(
@@ -140,12 +151,5 @@ def _dense(values: Any, columns: NDArray[np.int64], what: str) -> NDArray[Any]:
     if not sparse:
         return np.asarray(values, dtype=dtype)
     size = values.shape[0] * values.shape[1] * np.dtype(dtype).itemsize
-    if size > MAX_DENSE_BYTES:
-        raise ValueError(
-            f"{what} is sparse, and its {values.shape[0]} x {values.shape[1]} values take {size / 1e9:.1f} GB when "
-            f"dense, more than the {MAX_DENSE_BYTES / 1e9:.1f} GB that are made dense unasked: choose genes with "
-            "mask_var='highly_variable', sample cells, or make it dense yourself where memory allows "
-            "(the scores take 16 bytes per cell and gene beside it)"
-        )
-    dense: NDArray[Any] = values.astype(dtype, copy=False).toarray()
-    return dense
+    values = values.astype(dtype, copy=False)
+    return values.toarray() if size <= MAX_DENSE_BYTES else values.tocsr()

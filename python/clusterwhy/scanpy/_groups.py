@@ -86,7 +86,7 @@ def log_fold_changes(features: Features, members: Any, base: float | None) -> An
     if features.are_genes:
         parts = [codes == code for code in range(-1, len(names))]
         sizes = np.array([part.sum() for part in parts])
-        sums = np.stack([features.values[part].sum(axis=0, dtype=np.float64) for part in parts])
+        sums = np.stack([features.sums(part) for part in parts])
         unlog = np.log(base) if base is not None else 1.0
         with np.errstate(all="ignore"):
             for group in range(len(names)):

@@ -127,7 +127,7 @@ def rank_genes_loco(
     ------
     TypeError, ValueError
         For parameters that cannot be, data that are backed by a file, labels that are not categories or strings,
-        and sparse values that would take more than 2.1 GB when dense.
+        and, without `groupby`, a clusterer that does not take all cells sparse where they are too many to be made dense.
 
     See Also
     --------
@@ -137,8 +137,9 @@ def rank_genes_loco(
     Notes
     -----
     Scores explain the consensus clustering, conditional on its labels; p-values do not include the uncertainty of the
-    labels. Sparse values are made dense once, float64 as such and others as float32. Memory: 16 bytes per cell and
-    gene that is scored, beside what :class:`~clusterwhy.LOCOMP` takes.
+    labels. Values are read as float64 if they are, else as float32. Sparse ones are made dense where that takes 2.1 GB at
+    most (500,000 cells by 1000 genes), which is faster; larger ones stay sparse, and a minipatch at a time is dense, for the
+    same scores. Memory: as :class:`~clusterwhy.LOCOMP` takes without scores of single cells.
 
     References
     ----------
@@ -179,11 +180,15 @@ def rank_genes_loco(
         loss=loss,
         reference="full" if labels is None else np.asarray(labels[labelled]).astype(str),
         engine=engine,
+        # Nothing that is written comes from them.
+        store_sample_importances=False,
         n_jobs=n_jobs,
         random_state=random_state,
         verbose=verbose,
     )
-    loco.fit(features.frame(labelled))
+    loco.fit(features.of(labelled))
+    # Sparse data have no names of their own.
+    loco.feature_names_in_ = np.asarray(features.names, dtype=object)
 
     names = np.asarray(loco.classes_ if labels is None else labels.categories).astype(str)
     consensus = _over_all_cells(label_column(loco.labels_, names), labelled)

@@ -65,7 +65,7 @@ impl Graph {
     pub fn build(&mut self, level: Level, patch: Matrix<'_>, affinity: Affinity) -> Result<()> {
         self.measure(level, patch)?;
         match affinity {
-            Affinity::NearestNeighbors { n_neighbors } => self.neighbour_graph(n_neighbors),
+            Affinity::NearestNeighbors { n_neighbors } => self.neighbour_graph(level, n_neighbors),
             Affinity::Rbf { gamma } => self.rbf_graph(gamma),
         }
         self.normalise();
@@ -86,24 +86,25 @@ impl Graph {
     }
 
     /// Edges of the symmetrised graph of nearest neighbours; ties go to the observation itself, then the lowest index.
-    fn neighbour_graph(&mut self, n_neighbors: usize) {
+    fn neighbour_graph(&mut self, level: Level, n_neighbors: usize) {
         let (n, words) = (self.n, self.n.div_ceil(64));
         self.dense = false;
         self.chosen.clear();
         self.chosen.resize(n * words, 0);
         let mut nearest: Vec<(f64, u32)> = Vec::with_capacity(n_neighbors + 1);
+        let mut within: Vec<u32> = Vec::new();
         for i in 0..n {
             let row = &self.square[i * self.stride..][..n];
             nearest.clear();
             nearest.push((-1.0, i as u32));
-            let mut worst = if n_neighbors > 1 { reach(row, n_neighbors).next_up() } else { -1.0 };
-            for (j, &distance) in row.iter().enumerate() {
-                if distance < worst && j != i {
+            if n_neighbors > 1 {
+                within_reach(level, row, n_neighbors, &mut within);
+                for &j in within.iter().filter(|&&j| j as usize != i) {
+                    let distance = row[j as usize];
                     let at = nearest.partition_point(|&(other, _)| other <= distance);
-                    nearest.insert(at, (distance, j as u32));
-                    nearest.truncate(n_neighbors);
-                    if nearest.len() == n_neighbors {
-                        worst = nearest[n_neighbors - 1].0;
+                    if at < n_neighbors {
+                        nearest.insert(at, (distance, j));
+                        nearest.truncate(n_neighbors);
                     }
                 }
             }
@@ -270,9 +271,27 @@ impl Graph {
     }
 }
 
-/// A distance within which there are `count` of a row at least: most others then need no place among the nearest.
+dispatch! {
+    /// Lists the entries of a row, in order, among which are the `count` smallest: few others, as a rule.
+    fn within_reach(row: &[f64], count: usize, found: &mut Vec<u32>) = within_reach_body
+}
+
+#[inline(always)]
+fn within_reach_body(row: &[f64], count: usize, found: &mut Vec<u32>) {
+    let reach = reach(row, count);
+    found.clear();
+    for (part, values) in row.chunks(WIDTH).enumerate() {
+        if values.iter().fold(false, |any, &value| any | (value <= reach)) {
+            let start = part * WIDTH;
+            found.extend((0..values.len()).filter(|&l| values[l] <= reach).map(|l| (start + l) as u32));
+        }
+    }
+}
+
+/// A value that `count` of a row do not exceed: most others then need no place among the smallest.
+#[inline(always)]
 fn reach(row: &[f64], count: usize) -> f64 {
-    /// Each of these parts of a row has a smallest distance, and `count` of those are as many different ones.
+    /// Each of these parts of a row has a smallest value, and `count` of those are as many different ones.
     const PARTS: usize = 32;
     if count > PARTS {
         return f64::INFINITY;

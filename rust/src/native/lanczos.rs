@@ -13,6 +13,7 @@
 use super::distance::WIDTH;
 use super::graph::Graph;
 use super::orthogonality::Orthogonality;
+use super::thin::{Left, multiply_add};
 use super::tridiagonal::Tridiagonal;
 use crate::elementary::ln;
 use crate::rng::Stream;
@@ -152,15 +153,14 @@ impl Lanczos {
 
     /// Appends to `found` the combinations of the recurrence's vectors that are the wanted eigenvectors.
     fn combine(&self, level: Level, locked: usize, wanted: usize, found: &mut Vec<f64>) {
-        let mut vectors = Vec::new();
-        let width = self.projected.leading_vectors(level, wanted, &mut vectors);
+        let mut weights = Vec::new();
+        let width = self.projected.leading_vectors(level, wanted, &mut weights);
+        let recurrence = &self.basis[locked * self.stride..][..weights.len() / width * self.stride];
+        // One row a node, one column a vector.
+        let mut combined = vec![0.0; self.stride * width];
+        multiply_add(level, Left::transposed(recurrence, self.stride), &weights, width, &mut combined);
         for v in 0..wanted {
-            let at = found.len();
-            found.resize(at + self.stride, 0.0);
-            let weights = vectors.iter().skip(v).step_by(width);
-            for (weight, from) in weights.zip(self.basis[locked * self.stride..].chunks_exact(self.stride)) {
-                found[at..].iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value);
-            }
+            found.extend(combined.iter().skip(v).step_by(width));
         }
     }
 }

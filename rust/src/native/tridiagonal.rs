@@ -8,10 +8,8 @@
 //! Cost O(n^2) for the eigenvalues and the last row, O(n^2) for every eight eigenvectors; memory some 20 bytes for
 //! each of about `1.7 n^2 / 2` rotations.
 
+use super::thin::LANES;
 use crate::simd::Level;
-
-/// Columns that take a rotation together.
-const LANES: usize = 8;
 
 /// The rotation of rows `at` and `at + 1`.
 #[derive(Debug, Clone, Copy)]
