@@ -13,7 +13,7 @@ demo: $(VENV)/.built
 
 test: $(VENV)/.built
 	cargo test --quiet
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 	$(BIN)/python -m pytest -q --doctest-modules python
 
 lint: $(VENV)/.built $(VENV)/.lint
