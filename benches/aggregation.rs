@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use clusterwhy::aggregate::sample_scores;
+use clusterwhy::bits::BitMatrix;
 use clusterwhy::loss::Loss;
 use clusterwhy::parallel::{Workers, for_each_chunk};
 use clusterwhy::rng::{Purpose, Stream};
@@ -132,7 +133,14 @@ fn run(case: &Case, threads: usize) {
     let level = simd::level();
     let workers = Workers::new(threads);
     let design = Minipatches::new(n, m, rows, columns, 0).expect("sizes fit");
-    let (voters, holds) = (design.left_out_rows(patches), design.held_columns(patches));
+    let bits = |columns: usize, mark: &dyn Fn(usize, &mut [u64])| {
+        let stride = columns.div_ceil(64);
+        let mut words = vec![0; patches * stride];
+        words.chunks_exact_mut(stride).enumerate().for_each(|(b, row)| mark(b, row));
+        BitMatrix::from_words(words, columns)
+    };
+    let voters = bits(design.n_samples, &|b, row| design.mark_left_out(b, row));
+    let holds = bits(design.n_features, &|b, row| design.mark_held(b, row));
     let mut rng = Stream::new(0, Purpose::Standalone, 0);
     let labels: Vec<i32> = (0..n).map(|_| rng.below(k) as i32).collect();
     let hard: Vec<u16> = (0..patches * n).map(|_| rng.below(k) as u16).collect();
@@ -146,7 +154,7 @@ fn run(case: &Case, threads: usize) {
     let whole = |votes: Votes<'_>, losses: &[Loss]| {
         let ensemble = Ensemble { votes, voters: &voters, holds: &holds, n_classes: k };
         let loo = leave_one_out(&ensemble, workers);
-        let scores = sample_scores(&ensemble, &loo, &labels, losses, workers);
+        let scores = sample_scores(&ensemble, &loo, &labels, losses, workers).expect("room");
         // The scores of every loss side by side: N rows of L x M columns.
         black_box(moments(&scores, &labels, k, workers));
     };

@@ -17,6 +17,7 @@ use clusterwhy::native::presorted::Presorted;
 use clusterwhy::native::spectral::Spectral;
 use clusterwhy::native::tree::TreeParameters;
 use clusterwhy::native::{Classifier, Clusterer, Matrix, Query, Task, Values};
+use clusterwhy::parallel::Workers;
 use clusterwhy::rng::{Purpose, Stream};
 use clusterwhy::sampling::Minipatches;
 
@@ -70,8 +71,9 @@ fn kernels(criterion: &mut Criterion) {
             b.iter(|| session.cluster(patch, &mut Stream::new(0, Purpose::Clusterer, 0), &mut labels));
         });
     }
-    let presorted = Presorted::new(whole).expect("finite data");
-    criterion.bench_function("presort all data", |b| b.iter(|| black_box(Presorted::new(whole))));
+    let presorted = Presorted::new(whole, Workers::new(1)).expect("finite data");
+    criterion
+        .bench_function("presort all data", |b| b.iter(|| black_box(Presorted::new(whole, Workers::new(1)))));
     let forest = ForestParameters::random_forest(14);
     let tree = ForestParameters::single(TreeParameters::default());
     let classifiers: [(&str, Box<dyn Classifier + '_>); 6] = [

@@ -22,7 +22,8 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
 
 import clusterwhy as cw
-from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, native
+from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, comparators, native
+from clusterwhy._loco_mp import check_room_for_samples
 
 N, M = 40, 6
 X = make_blobs(N, n_features=M, centers=3, random_state=0)[0]
@@ -297,7 +298,7 @@ FITS = {
     "sparse for Ward": (
         lambda: mp(clusterer=AgglomerativeClustering(3)).fit(sp.csr_array(X)),
         TypeError,
-        "AgglomerativeClustering failed on all the data.*[Ss]parse.*reference='overlap', a clusterer.*, or labels",
+        "AgglomerativeClustering failed on all the data.*[Ss]parse.*a clusterer that takes them.*='overlap'",
     ),
     # sizes and numbers
     "max_samples 0": (
@@ -717,6 +718,40 @@ def test_out_of_memory():
         mp(clusterer=Labels(exhausted)).fit(X)
 
 
+# More pairs than any process has addresses for: no allocation of as much succeeds, and none ends the process.
+MANY = 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [
+        (native.Ward(2), "the distances of all pairs of observations"),
+        (native.Spectral(2), "the distances of all pairs of observations"),
+        (
+            comparators.MPCC(n_clusters=2, max_samples=100, max_features=1),
+            "the consensus of all pairs of observations",
+        ),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_all_pairs_of_too_many(model, what):
+    with pytest.raises(MemoryError, match=f"^{what} would take 200000.0 GB of memory, more than the system gives"):
+        model.fit(np.arange(2.0 * MANY).reshape(MANY, 2))
+
+
+def test_sample_scores_that_will_not_fit_are_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(
+        "clusterwhy._loco_mp.check_room_for_samples", lambda n, m: check_room_for_samples(n * MANY, m * MANY)
+    )
+    with pytest.raises(
+        MemoryError, match=r"scores of single observations would take .* store_sample_importances=False"
+    ):
+        mp(clusterer=Labels(exhausted)).fit(X)
+    with pytest.raises(MemoryError, match="scores of single observations"):
+        LOCORampart(Labels(exhausted), n_features_to_select=2).fit(X)
+    mp(store_sample_importances=False).fit(X)
+
+
 @pytest.mark.parametrize("role", ["clusterer", "classifier"])
 def test_the_cause_of_a_failure_is_chained(role):
     error = ZeroDivisionError("out of luck")
@@ -957,6 +992,11 @@ FUNCTIONS = {
         "rows must be one array of indices",
     ),
     "vote no labels": (lambda: cw.consensus_labels(5, [[0]], 2, [0, 1]), TypeError, "labels must be one array"),
+    "score integers for a mask": (
+        lambda: cw.loco_scores(HARD, (np.ones((30, 40), dtype=int), PATCHES.columns()), LABELS),
+        ValueError,
+        r"rows are zeros and ones alone, not indices: pass a mask as booleans, .astype\(bool\)",
+    ),
     "score shape": (
         lambda: cw.loco_scores(HARD[:5], PATCHES, LABELS),
         ValueError,

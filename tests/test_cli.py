@@ -335,6 +335,43 @@ def test_demo(tmp_path, capsys):
     assert (tmp_path / "out" / "genes.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["explain", "d.csv", "--out", "d.csv"], "--out d.csv would overwrite the data d.csv"),
+        (["explain", "d.csv", "--out", "link.csv"], "--out link.csv would overwrite the data d.csv"),
+        (["compare", "d.csv", "--out", "sub/../d.csv"], "--out sub/../d.csv would overwrite the data d.csv"),
+        (["explain", "d.csv", "--labels-out", "d.csv"], "--labels-out d.csv would overwrite the data d.csv"),
+        (
+            ["explain", "d.csv", "--labels", "kinds.txt", "--labels-out", "kinds.txt"],
+            "--labels-out kinds.txt would overwrite the labels kinds.txt",
+        ),
+        (
+            ["explain", "d.csv", "--out", "new.csv", "--labels-out", "new.csv"],
+            "--labels-out new.csv would overwrite --out new.csv",
+        ),
+        (["explain", "d.csv", "--labels-out", "sub"], "--labels-out sub: this is a folder"),
+    ],
+)
+def test_nothing_that_is_read_is_overwritten(command, message, folder, tmp_path, monkeypatch, capsys):
+    for name in ("d.csv", "kinds.txt"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "link.csv").symlink_to("d.csv")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, *([] if "--labels" in command else ["-k", "3"]), *SMALL]) == 2
+    assert message in capsys.readouterr().err
+    for name in ("d.csv", "kinds.txt"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    assert not (tmp_path / "new.csv").exists()
+
+
+def test_a_demo_that_has_nowhere_to_write_ends_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("clusterwhy.demo.explain", lambda *_: pytest.fail("worked in vain"))
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--output", str(tmp_path / "file")]) == 1
+
+
 # ------------------------------------------------------------------------------------------ what goes wrong
 
 WRONG = {

@@ -176,7 +176,7 @@ def test_minipatches_can_be_asked_for():
     adaptive = pickle.loads(pickle.dumps(IMPACC(max_iter=20, random_state=3).fit(X))).patches_
     rows, columns = zip(*adaptive, strict=True)
     assert len(rows) == len(adaptive)
-    left_out, held = adaptive.masks()
+    left_out, held = adaptive.left_out(), adaptive.held()
     for b in range(len(adaptive)):
         assert rows[b].dtype == np.int64
         assert (np.diff(rows[b]) > 0).all()

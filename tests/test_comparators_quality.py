@@ -56,6 +56,13 @@ def test_silhouette_scores_are_differences_of_silhouettes(clusterer):
             np.testing.assert_allclose(model.cluster_importances_[k, j], of_cluster, atol=1e-12)
 
 
+def test_silhouettes_do_not_depend_on_where_zero_is():
+    X = blobs()
+    expected = SilhouetteLOCO(AgglomerativeClustering(3)).fit(X).feature_importances_
+    found = SilhouetteLOCO(AgglomerativeClustering(3)).fit(X + 2.0**30).feature_importances_
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_the_mean_silhouette_is_scikit_learns():
     X = blobs()
     model = SilhouetteLOCO(AgglomerativeClustering(3)).fit(X)

@@ -599,3 +599,13 @@ def test_estimators_that_work_in_place_leave_the_data_alone(make, model):
     if make is not InPlace:
         expected = clone(model).set_params(clusterer=whole).fit(other)
         np.testing.assert_array_equal(found.feature_importances_, expected.feature_importances_)
+
+
+@pytest.mark.parametrize("model", [*MODELS.values(), cw.comparators.PermutationImportance(random_state=0)], ids=repr)
+def test_estimators_that_work_in_place_get_a_copy_of_data_that_they_may_not_write_to(model):
+    given = X + 100.0
+    given.flags.writeable = False
+    kmeans = KMeans(3, n_init=1, random_state=0, copy_x=False)
+    found = clone(model).set_params(clusterer=kmeans).fit(given)
+    assert np.isfinite(found.feature_importances_).all()
+    np.testing.assert_array_equal(given, X + 100.0)

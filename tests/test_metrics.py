@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.datasets import load_iris, make_blobs
@@ -409,6 +410,8 @@ def test_feature_generalizability_with_a_mask_for_each_observation():
         ({"labels": [1] * 12}, "at least 2 different labels"),
         ({"top_k": 4}, "top_k must be at most 3"),
         ({"cv": 1}, "cv must be at least 2"),
+        ({"labels": [2] + [0, 1] * 5 + [0]}, "each label must have at least 2 observations.* but 2 has 1"),
+        ({"labels": [None] + ["a", "b"] * 5 + ["a"]}, "labels must be there for every observation, got None for 0"),
         ({"cv": 9}, "n_splits=9"),
     ],
 )
@@ -417,6 +420,38 @@ def test_feature_generalizability_refuses(arguments, message):
     arguments = {"importances": [1, 2, 3], "X": X, "labels": [0, 1] * 6, **arguments}
     with pytest.raises(ValueError, match=message):
         feature_generalizability(**arguments)
+
+
+def test_feature_generalizability_takes_classifiers_alone():
+    with pytest.raises(TypeError, match="classifier must be a classifier, got KMeans"):
+        feature_generalizability([1, 2], np.eye(6)[:, :2], [0, 1] * 3, classifier=KMeans(2))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda X: generalizability_error(KMeans(2), X),
+        lambda X: feature_generalizability([1, 2, 3], X, [0, 1] * 6),
+        lambda X: faithfulness([1, 2, 3], X, np.sum),
+        lambda X: uniqueness(np.ones((12, 3)), X),
+    ],
+)
+def test_sparse_data_are_refused_as_such(ask):
+    with pytest.raises(TypeError, match=r"X must be dense, got a sparse csr_array; pass X.toarray\(\)"):
+        ask(csr_array(np.ones((12, 3))))
+
+
+@pytest.mark.parametrize(
+    ("performance", "error", "message"),
+    [
+        (3, TypeError, "performance must be a function of the data, got 3"),
+        (lambda X: X, ValueError, r"performance must return a number, got float64 of shape \(5, 3\)"),
+        (lambda X: None, ValueError, "performance must return a number, got object"),
+    ],
+)
+def test_faithfulness_wants_a_number_for_the_data(performance, error, message):
+    with pytest.raises(error, match=message):
+        faithfulness([1, 2, 3], np.ones((5, 3)), performance)
 
 
 # --- generalizability of a clustering

@@ -279,6 +279,31 @@ def test_what_is_too_much_to_make_dense_stays_sparse(form, ranked, monkeypatch):
     rank(adata, clusterer=KMeans(3, n_init=1), key_added="all", **FEW)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_counts_have_no_fold_changes(form):
+    adata = cells(form(np.rint(np.expm1(X))))
+    with pytest.warns(UserWarning, match=r"the values are counts, of which there are no fold changes .*sc.pp.log1p"):
+        rank(adata, "group", **FEW)
+    for name in NAMES:
+        assert np.isnan(adata.uns[KEY]["logfoldchanges"][name]).all()
+
+
+def test_nothing_of_an_earlier_run_is_left_under_the_key():
+    adata, fresh = cells(), cells()
+    rank(adata, "group", **FEW)
+    rank(adata, "group", use_rep="X_pca", **FEW)
+    rank(fresh, "group", use_rep="X_pca", **FEW)
+    same(adata, fresh)
+    assert not [name for name in (*adata.var, *adata.varm) if name.startswith(KEY)]
+    cw.LOCOMP(KMeans(3, n_init=1), n_patches=60, random_state=0).fit(X).to_anndata(adata, key_added="loco")
+    cw.LOCOMP(KMeans(3, n_init=1), n_patches=60, loss="ari", random_state=0).fit(X).to_anndata(
+        adata, key_added="loco"
+    )
+    assert "loco_score" in adata.var
+    assert "loco_pval" not in adata.var
+    assert "loco" not in adata.varm
+
+
 def test_fortran_order_and_the_data_are_left_alone(ranked):
     adata = cells()
     adata.X = np.asfortranarray(X)

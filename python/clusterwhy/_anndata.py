@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARTS = ("n_obs", "n_vars", "obs", "obsm", "var", "varm", "uns")
+# Of var, after the key: what feature_columns may find.
+COLUMNS = ("score", "se", "mc_se", "pval", "pval_adj", "rank")
 
 
 def check_anndata(adata: Any) -> None:
@@ -60,6 +62,19 @@ def stored_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def clear_scores(adata: Any, key: str) -> None:
+    """Take away what an earlier fit wrote under the same key, which may be more than the next one has."""
+    for frame, names in (
+        (adata.var, [f"{key}_{name}" for name in COLUMNS]),
+        (adata.obs, [key, f"{key}_stability"]),
+        (adata.varm, [key]),
+        (adata.uns, [key]),
+    ):
+        for name in names:
+            if name in frame:
+                del frame[name]
+
+
 def write_scores(model: Any, adata: Any, key_added: str) -> None:
     """Write the scores of a model that was fitted on the variables of `adata`."""
     check_anndata(adata)
@@ -79,6 +94,7 @@ def write_scores(model: Any, adata: Any, key_added: str) -> None:
             "adata has the variables that were fitted, but in another order; "
             "pass adata[:, model.feature_names_in_].copy()"
         )
+    clear_scores(adata, key)
     for name, values in feature_columns(model).items():
         adata.var[f"{key}_{name}"] = values
     if hasattr(model, "cluster_importances_"):

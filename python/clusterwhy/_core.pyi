@@ -28,9 +28,9 @@ __all__ = [
     "leave_one_out",
     "losses",
     "majority",
+    "minipatch_bits",
     "minipatch_consensus",
     "minipatch_indices",
-    "minipatch_masks",
     "moments",
     "monte_carlo_errors",
     "native_classify",
@@ -85,9 +85,16 @@ def minipatch_indices(
     stop: int,
     columns: bool,
 ) -> NDArray[np.int64]: ...
-def minipatch_masks(
-    n_samples: int, n_features: int, n_rows: int, n_columns: int, seed: int, n_patches: int
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+def minipatch_bits(
+    n_samples: int,
+    n_features: int,
+    n_rows: int,
+    n_columns: int,
+    seed: int,
+    start: int,
+    stop: int,
+    columns: bool,
+) -> NDArray[np.uint64]: ...
 def estimator_seeds(seed: int, index: int, count: int) -> NDArray[np.uint32]: ...
 def align_patches(
     labels: NDArray[np.int64],
@@ -101,7 +108,7 @@ def count_votes(
 ) -> NDArray[np.uint32]: ...
 def majority(counts: NDArray[np.uint32], reference: NDArray[np.int32]) -> NDArray[np.int32]: ...
 def overlap_reference(
-    labels: NDArray[np.int64], rows: NDArray[np.int64], offsets: NDArray[np.int64], n_samples: int
+    labels: NDArray[np.int64], rows: NDArray[np.int64], offsets: NDArray[np.int64], n_samples: int, threads: int
 ) -> tuple[NDArray[np.int32], int]: ...
 def leave_one_out(ensemble: _Ensemble, threads: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]: ...
 def sample_scores(
@@ -137,7 +144,7 @@ def monte_carlo_errors(
 
 @final
 class Presorted:
-    def __new__(cls, x: NDArray[np.float32] | NDArray[np.float64]) -> Presorted: ...
+    def __new__(cls, x: NDArray[np.float32] | NDArray[np.float64], threads: int) -> Presorted: ...
 
 @type_check_only
 class Plan(Protocol):

@@ -24,8 +24,8 @@ SPLIT_STREAM = 2**63 + 2**32
 ROUND_STREAM = 2**63 + 2**33
 # What helps when an estimator fails on a part of the data and not on the whole.
 PART_ADVICE = (
-    "if it needs more observations or features than that, make the parts larger (max_samples, max_features, "
-    "calibration_size)"
+    "if it needs more observations or features than that, make the parts larger (max_samples, max_features; "
+    "calibration_size in LOCOSplit)"
 )
 MEMORY_ADVICE = "smaller parts of the data (max_samples), or reference='overlap' where all are clustered, take less"
 WANTED = "fit_predict, or fit and labels_, or fit and predict"
@@ -122,16 +122,15 @@ def out_of_reach(estimator: Any, X: Any) -> Any:
     """Return the data as an estimator may have them: a copy where it might write to what it is given.
 
     scikit-learn's estimators write to their input where ``copy`` or ``copy_x`` is False, and only there; of others
-    nobody knows. Data that are read-only are out of reach anyhow.
+    nobody knows, but that they must leave read-only data alone.
     """
-    if not issparse(X) and not X.flags.writeable:
-        return X
     params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
     in_place = any(
         value is False and name.rpartition("__")[2] in ("copy", "copy_x") for name, value in params.items()
     )
     parts = [estimator, *(value for value in params.values() if hasattr(value, "fit"))]
     known = all(type(part).__module__.startswith(("sklearn.", "clusterwhy.")) for part in parts)
+    known = known or not (issparse(X) or X.flags.writeable)
     return X if known and not in_place else X.copy()
 
 

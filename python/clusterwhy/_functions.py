@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from clusterwhy import _core
-from clusterwhy._patches import Minipatches, pack_bits
+from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
 from clusterwhy._scores import Loss, check_loss, score_ensemble
 from clusterwhy._validation import (
     check_count,
@@ -349,9 +349,8 @@ def _masks(
             raise ValueError(f"patches are of {patches.n_samples} observations, labels of {n_samples}")
         if n_features is not None and n_features != patches._n_active:
             raise ValueError(f"patches are of {patches._n_active} features, n_features is {n_features}")
-        inside = np.zeros((len(patches), n_samples), dtype=bool)
-        np.put_along_axis(inside, patches.rows(), True, axis=1)
-        return ~inside, patches.masks()[1], patches._n_active, patches.n_rows / n_samples
+        voters = unpack_bits(patches.left_out(), n_samples)
+        return voters, patches.held(), patches._n_active, patches.n_rows / n_samples
     if not (isinstance(patches, (tuple, list)) and len(patches) == 2):
         raise TypeError(f"patches must be Minipatches or a tuple (rows, columns), got {type(patches).__name__}")
     inside = _mask(patches[0], n_samples, "rows")
@@ -373,6 +372,9 @@ def _mask(sets: Any, size: int | None, name: str) -> NDArray[np.bool_]:
             raise ValueError(f"the mask of {name} must have shape (B, {size}), got {sets.shape}")
         return sets
     parts = _row_list(sets, name)
+    # As indices they would name 0 and 1 again and again.
+    if parts and len({len(part) for part in parts} - {0, 1, 2}) == 1 and np.isin(np.concatenate(parts), (0, 1)).all():
+        raise ValueError(f"{name} are zeros and ones alone, not indices: pass a mask as booleans, .astype(bool)")
     if size is None:
         size = 1 + max((int(part.max()) for part in parts if part.size), default=-1)
     out = np.zeros((len(parts), size), dtype=bool)

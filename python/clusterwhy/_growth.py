@@ -174,7 +174,7 @@ class GrowingEnsemble:
             votes.put(at, block, voters)
             at += len(block)
         self._size = n_patches
-        holds, share = patches.masks()[1], patches.n_rows / patches.n_samples
+        holds, share = patches.held(), patches.n_rows / patches.n_samples
         ensemble = Ensemble(votes.votes, votes.voters, holds, patches._n_active, len(classes), share)
         labels = self._labels if self._given is None else None
         return Grown(patches, self._identity, ensemble, codes, classes, self._counts, labels)
@@ -183,7 +183,7 @@ class GrowingEnsemble:
         """Build the reference from the labels of all minipatches; return it and how many it leaves as they are."""
         start = len(self)
         self._labels = np.concatenate([self._labels, *parts])
-        reference = reference_from_overlaps(self._labels, patches.rows(), patches.n_samples)
+        reference = reference_from_overlaps(self._labels, patches.rows(), patches.n_samples, self._threads)
         same = self._reference is not None and np.array_equal(reference[0], self._reference[0])
         return reference, start if same else 0
 

@@ -80,6 +80,8 @@ class Settings:
 
     def choose_engine(self, X: Any, n_columns: int, workers: ExitStack) -> tuple[EngineChoice, Engine]:
         """Decide, before anything is fitted, where minipatches of so many features run, and take the data there."""
+        if self.keep_samples:
+            check_room_for_samples(*X.shape)
         choice, native = choose_engine(self.engine, self.clusterer, self.classifier, X, n_columns)
         if self.verbose:
             print(f"clusterwhy: engine {choice!r}")
@@ -645,3 +647,15 @@ def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -
         f"{'; '.join(parts)}. About {enough} minipatches (n_patches) of this size reach every feature and "
         f"observation; {len(patches)} were used."
     )
+
+
+def check_room_for_samples(n_samples: int, n_features: int) -> None:
+    """Refuse scores of single observations that will not fit before the work is done, not after it."""
+    try:
+        # Pages that nobody touches cost nothing.
+        np.empty((n_samples, n_features))
+    except MemoryError:
+        raise MemoryError(
+            f"the scores of single observations would take {8e-9 * n_samples * n_features:.3g} GB of memory, more "
+            "than the system gives: store_sample_importances=False does without them, and gives the same other scores"
+        ) from None

@@ -448,6 +448,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
             [labels for part in parts for labels in part],
             [rows for split in splits for rows in (split.train, split.calibration)],
             X.shape[0],
+            n_threads(self.n_jobs),
         )
 
     def _collect(

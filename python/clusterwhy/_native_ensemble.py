@@ -101,9 +101,9 @@ def aligned_data(X: Any) -> Any:
     return type(X)(found, shape=X.shape)
 
 
-def presort(X: Any, method: NativeMethod) -> _core.Presorted | None:
+def presort(X: Any, method: NativeMethod, threads: int = 1) -> _core.Presorted | None:
     """Sort the features of all the data where the method reads them so; sparse data are sorted part by part."""
-    return _core.Presorted(X) if method.presorted and not issparse(X) else None
+    return _core.Presorted(X, threads) if method.presorted and not issparse(X) else None
 
 
 @dataclass
@@ -130,7 +130,8 @@ class NativeEngine:
         self, patches: Minipatches, start: int = 0, progress: Progress = SILENT
     ) -> Iterator[NDArray[np.int64]]:
         """Cluster minipatches from `start` on; yields labels (b, n), block by block."""
-        calls = plans(patches, start=start)
+        # Labels come as int32, go out as int64, and meet their int64 rows.
+        calls = plans(patches, 20 * patches.n_rows, start, 2 * self.threads)
         if on_cluster():
             return self._share_out(cluster_on_worker, self.clusterer, calls, calls, "cluster", progress)
         return self._run(
@@ -150,16 +151,19 @@ class NativeEngine:
         Each is the votes, (b, N) classes or (b, N, K) probabilities, and bits of the observations that each
         minipatch votes on.
         """
-        method = self.classifier
-        calls = plans(patches, self.X.shape[0] * n_classes * 8, start)
+        method, X = self.classifier, self.X
+        calls = plans(patches, X.shape[0] * n_classes * 8, start, 2 * self.threads)
+        if method.presorted and patches.features is not None and not (issparse(X) or on_cluster()):
+            # What no minipatch may hold need not be sorted.
+            X, calls = np.ascontiguousarray(X[:, patches.features]), [replace(call, features=None) for call in calls]
         work = [(call, labels[call.start - start : call.stop - start], n_classes) for call in calls]
         if on_cluster():
             found = self._share_out(classify_on_worker, method, calls, work, "classify", progress)
         else:
             with blame("classifier", method):
-                presorted = presort(self.X, method)
+                presorted = presort(X, method, self.threads)
             found = self._run(
-                lambda one: classify_plan(self.X, method, one, self.threads, presorted),
+                lambda one: classify_plan(X, method, one, self.threads, presorted),
                 calls,
                 work,
                 "classify",
@@ -202,13 +206,13 @@ class NativeEngine:
         )
 
 
-def plans(patches: Minipatches, bytes_per_patch: int = 0, start: int = 0) -> list[Plan]:
-    """Cut the minipatches from `start` on into calls."""
+def plans(patches: Minipatches, bytes_per_patch: int, start: int, least: int) -> list[Plan]:
+    """Cut the minipatches from `start` on into calls; here of `least`, that no thread waits for another long."""
     features = None if patches.features is None else patches.features.astype(np.uint32)
-    size = BLOCK_ON_CLUSTER if on_cluster() else BLOCK
+    most, least = (BLOCK_ON_CLUSTER, 1) if on_cluster() else (BLOCK, least)
     return [
         Plan(patches.n_rows, patches.n_columns, patches.seed, features, block.start, block.stop)
-        for block in blocks(len(patches), bytes_per_patch, start, size)
+        for block in blocks(len(patches), bytes_per_patch, start, most, least)
     ]
 
 

@@ -24,9 +24,11 @@ BLOCK = 32
 BLOCK_BYTES = 2**28
 
 
-def blocks(n_patches: int, bytes_per_patch: int = 0, start: int = 0, most: int | None = None) -> list[range]:
-    """Cut ``start..n_patches`` into blocks that depend on the data's size alone."""
-    size = max(1, min(most or BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
+def blocks(
+    n_patches: int, bytes_per_patch: int = 0, start: int = 0, most: int | None = None, least: int = 1
+) -> list[range]:
+    """Cut ``start..n_patches`` into blocks of at most `BLOCK_BYTES`, but of `least` to `most` minipatches."""
+    size = max(least, min(most or BLOCK, BLOCK_BYTES // max(1, bytes_per_patch)))
     return [range(first, min(first + size, n_patches)) for first in range(start, n_patches, size)]
 
 

@@ -86,10 +86,7 @@ class Minipatches:
 
     def _indices(self, b: int | slice, *, columns: bool) -> NDArray[np.int64]:
         if isinstance(b, slice):
-            start, stop, step = b.indices(self.n_patches)
-            if step != 1:
-                raise ValueError(f"a slice of minipatches must have step 1, got {step}")
-            return self._draw(start, max(start, stop), columns)
+            return self._draw(*self._bounds(b), columns)
         if isinstance(b, (bool, np.bool_)) or not hasattr(b, "__index__"):
             raise TypeError(f"a minipatch is named by an integer or a slice, got {b!r} of type {type(b).__name__}")
         index = operator.index(b)
@@ -100,6 +97,12 @@ class Minipatches:
             )
         one: NDArray[np.int64] = self._draw(index, index + 1, columns)[0]
         return one
+
+    def _bounds(self, b: slice) -> tuple[int, int]:
+        start, stop, step = b.indices(self.n_patches)
+        if step != 1:
+            raise ValueError(f"a slice of minipatches must have step 1, got {step}")
+        return start, max(start, stop)
 
     def _draw(self, start: int, stop: int, columns: bool) -> NDArray[np.int64]:
         sizes = (self.n_samples, self._n_active, self.n_rows, self.n_columns)
@@ -122,22 +125,26 @@ class Minipatches:
         ndarray of shape (len(b), ceil(n_samples / 64)) of uint64
             Element ``i`` is bit ``i % 64`` of word ``i // 64``.
         """
-        rows = self.rows(b)
-        mask = np.ones((len(rows), self.n_samples), dtype=bool)
-        np.put_along_axis(mask, rows, False, axis=1)
-        return pack_bits(mask)
+        return self._bits(*self._bounds(b), columns=False)
 
-    def masks(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Bits of the observations that each minipatch leaves out, and of the (active) features it holds.
+    def held(self, b: slice = slice(None)) -> NDArray[np.uint64]:
+        """Bits of the (active) features that minipatches hold.
+
+        Parameters
+        ----------
+        b : slice, default=slice(None)
+            Which minipatches, with step 1; the default all.
 
         Returns
         -------
-        left_out : ndarray of shape (n_patches, ceil(n_samples / 64)) of uint64
-        held : ndarray of shape (n_patches, ceil(n_active / 64)) of uint64
+        ndarray of shape (len(b), ceil(n_active / 64)) of uint64
             Element ``j`` is bit ``j % 64`` of word ``j // 64``.
         """
+        return self._bits(*self._bounds(b), columns=True)
+
+    def _bits(self, start: int, stop: int, *, columns: bool) -> NDArray[np.uint64]:
         sizes = (self.n_samples, self._n_active, self.n_rows, self.n_columns)
-        return _core.minipatch_masks(*sizes, self.seed, self.n_patches)
+        return _core.minipatch_bits(*sizes, self.seed, start, stop, columns)
 
 
 def minipatches(
@@ -196,7 +203,7 @@ def minipatches(
 
 
 def pack_bits(mask: NDArray[Any]) -> NDArray[np.uint64]:
-    """Pack rows of booleans into rows of 64-bit words, as :meth:`Minipatches.masks` gives them."""
+    """Pack rows of booleans into rows of 64-bit words, as :meth:`Minipatches.held` gives them."""
     rows, columns = mask.shape
     padded = np.zeros((rows, -(-columns // 64) * 64), dtype=bool)
     padded[:, :columns] = mask

@@ -94,13 +94,13 @@ def fit_all_data(
 
 
 def reference_from_overlaps(
-    labels: Iterable[NDArray[Any]], rows: Iterable[NDArray[np.int64]], n_samples: int
+    labels: Iterable[NDArray[Any]], rows: Iterable[NDArray[np.int64]], n_samples: int, threads: int
 ) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Put the labels of parts of the data together where they overlap; `rows` are the parts' observations."""
     parts = list(rows)
     offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
     flat = np.concatenate(list(labels)).astype(np.int64, copy=False), np.concatenate(parts)
-    codes, n_classes = _core.overlap_reference(*flat, offsets, n_samples)
+    codes, n_classes = _core.overlap_reference(*flat, offsets, n_samples, threads)
     if n_classes == 0:
         raise ValueError("every minipatch was all noise (-1): there is no cluster to explain")
     return codes, np.arange(n_classes)

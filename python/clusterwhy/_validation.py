@@ -114,6 +114,8 @@ def check_path(value: Any, name: str) -> None:
     """Refuse what is neither None nor the name of a file."""
     if value is not None and not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be None or a path, got {value!r} of type {type(value).__name__}")
+    if value == "":
+        raise ValueError(f"{name} must be None or a path, got an empty string ('.' is the current directory)")
 
 
 def check_seed(seed: Any) -> int:

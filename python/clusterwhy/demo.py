@@ -79,11 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Explain the cells, print what was found, and save the table and the figure."""
     cells = load_cells()
+    options.output.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     loco = explain(cells.data, [str(name) for name in cells.feature_names], options.patches, options.jobs)
     seconds = time.perf_counter() - start
     print(report(loco, np.asarray(cells.target_names)[cells.target]))
-    options.output.mkdir(parents=True, exist_ok=True)
     table, figure = options.output / "genes.csv", options.output / "genes.png"
     loco.to_frame().to_csv(table, index=False)
     save_overview({"Whole clustering": loco}, figure, max_display=20, by_cluster=True, level=0.95)

@@ -32,15 +32,20 @@ pub fn align(labels: &[i64], reference: &[i32]) -> Vec<i32> {
     let clusters = distinct(both().map(|(&l, _)| l));
     let targets = distinct(both().map(|(_, &r)| i64::from(r)));
     let mut table = vec![0u32; clusters.len() * targets.len()];
-    for (l, &r) in both() {
-        let row = clusters.binary_search(l).expect("listed");
+    // Where each cluster is seen first.
+    let mut appears = vec![usize::MAX; clusters.len()];
+    for (at, (l, &r)) in labels.iter().zip(reference).enumerate() {
+        let Ok(row) = clusters.binary_search(l) else { continue };
+        appears[row] = appears[row].min(at);
+        if r < 0 {
+            continue;
+        }
         let column = targets.binary_search(&i64::from(r)).expect("listed");
         table[row * targets.len() + column] += 1;
     }
     let overlap = |row: usize| &table[row * targets.len()..(row + 1) * targets.len()];
-    let appears = |row: usize| labels.iter().position(|&l| l == clusters[row]);
     let mut order: Vec<usize> = (0..clusters.len()).collect();
-    order.sort_by(|&a, &b| overlap(b).cmp(overlap(a)).then_with(|| appears(a).cmp(&appears(b))));
+    order.sort_by(|&a, &b| overlap(b).cmp(overlap(a)).then(appears[a].cmp(&appears[b])));
     let sorted: Vec<u32> = order.iter().flat_map(|&row| overlap(row).iter().copied()).collect();
     let mut names = vec![NOISE; clusters.len()];
     for (&row, column) in order.iter().zip(maximum_weight(&sorted, clusters.len(), targets.len())) {

@@ -24,6 +24,14 @@ pub enum Error {
         /// The allowed values.
         expected: String,
     },
+    /// An array larger than what memory there is.
+    #[error("{what} would take {:.1} GB of memory, more than the system gives", *.bytes as f64 / 1e9)]
+    Memory {
+        /// What was to be stored.
+        what: &'static str,
+        /// Its bytes.
+        bytes: usize,
+    },
     /// A method failed on one minipatch.
     #[error("minipatch {b}, {rows} x {columns}: {source}")]
     Patch {
@@ -42,6 +50,15 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Whether memory was the cause.
+    pub fn is_memory(&self) -> bool {
+        match self {
+            Error::Memory { .. } => true,
+            Error::Patch { source, .. } => source.is_memory(),
+            Error::Shape { .. } | Error::Value { .. } => false,
+        }
+    }
+
     /// A [`Error::Shape`] from anything that prints.
     pub fn shape(what: &'static str, got: impl ToString, expected: impl ToString) -> Self {
         Error::Shape { what, got: got.to_string(), expected: expected.to_string() }

@@ -6,10 +6,11 @@
 //! clustering). Several starting minipatches are tried and the one whose consensus agrees best with the
 //! minipatches is kept, since a poor start is the one thing that later rounds do not repair.
 //!
-//! Memory is N K counts, never N x N. Cost: O(starts * rounds * B * (n + K^3)).
+//! Memory is N K counts for each worker, never N x N. Cost: O(starts * rounds * B * (n + K^3)), the starts side by side.
 
 use crate::align::{NOISE, align};
 use crate::consensus::Consensus;
+use crate::parallel::{Workers, for_each_chunk};
 
 /// Starting minipatches tried.
 const STARTS: usize = 8;
@@ -26,7 +27,11 @@ pub struct Labelled<'a> {
 
 /// Labels for `n_samples` observations in `0..K`, and `K`, the number of clusters of the starting minipatch.
 /// Observations in no minipatch, and those that are noise in all of theirs, are noise (-1).
-pub fn reference_from_overlaps(patches: &[Labelled<'_>], n_samples: usize) -> (Vec<i32>, usize) {
+pub fn reference_from_overlaps(
+    patches: &[Labelled<'_>],
+    n_samples: usize,
+    workers: Workers<'_>,
+) -> (Vec<i32>, usize) {
     // Minipatches with the most frequent number of clusters may name the clusters.
     let sizes: Vec<usize> = patches.iter().map(|p| count_clusters(p.labels)).collect();
     let mut frequency = vec![0usize; sizes.iter().copied().max().unwrap_or(0) + 1];
@@ -35,26 +40,38 @@ pub fn reference_from_overlaps(patches: &[Labelled<'_>], n_samples: usize) -> (V
     else {
         return (vec![NOISE; n_samples], 0);
     };
-    let starts = (0..patches.len()).filter(|&b| sizes[b] == usual).take(STARTS);
-    let mut best: Option<(usize, Vec<i32>)> = None;
-    for start in starts {
-        let labels = settle(patches, start, n_samples, usual);
-        let agreement = patches
-            .iter()
-            .map(|p| {
-                let local: Vec<i32> = p.rows.iter().map(|&i| labels[i as usize]).collect();
-                align(p.labels, &local).iter().zip(&local).filter(|(a, l)| a == l && **a >= 0).count()
-            })
-            .sum();
-        if best.as_ref().is_none_or(|(most, _)| agreement > *most) {
-            best = Some((agreement, labels));
-        }
-    }
-    let (_, labels) = best.expect("some minipatch has the usual number of clusters");
+    let starts: Vec<usize> = (0..patches.len()).filter(|&b| sizes[b] == usual).take(STARTS).collect();
+    let mut found: Vec<(usize, Vec<i32>)> = vec![(0, Vec::new()); starts.len()];
+    for_each_chunk(
+        workers,
+        &mut found,
+        1,
+        || (),
+        |(), at, found| {
+            let labels = settle(patches, starts[at], n_samples, usual, workers);
+            let agreement = patches
+                .iter()
+                .take_while(|_| !workers.stopped())
+                .map(|p| {
+                    let local: Vec<i32> = p.rows.iter().map(|&i| labels[i as usize]).collect();
+                    align(p.labels, &local).iter().zip(&local).filter(|(a, l)| a == l && **a >= 0).count()
+                })
+                .sum();
+            found[0] = (agreement, labels);
+        },
+    );
+    // The first of the best.
+    let (_, labels) = found.into_iter().rev().max_by_key(|&(agreement, _)| agreement).expect("a start");
     (labels, usual)
 }
 
-fn settle(patches: &[Labelled<'_>], start: usize, n_samples: usize, n_classes: usize) -> Vec<i32> {
+fn settle(
+    patches: &[Labelled<'_>],
+    start: usize,
+    n_samples: usize,
+    n_classes: usize,
+    workers: Workers<'_>,
+) -> Vec<i32> {
     let first = &patches[start];
     let mut names: Vec<i64> = first.labels.iter().copied().filter(|&l| l >= 0).collect();
     names.sort_unstable();
@@ -66,7 +83,7 @@ fn settle(patches: &[Labelled<'_>], start: usize, n_samples: usize, n_classes: u
     // First round: the consensus grows, minipatch by minipatch.
     let mut consensus = Consensus::new(n_samples, n_classes);
     let order = std::iter::once(start).chain((0..patches.len()).filter(|&b| b != start));
-    for b in order {
+    for b in order.take_while(|_| !workers.stopped()) {
         let p = &patches[b];
         let local: Vec<i32> = p.rows.iter().map(|&i| labels[i as usize]).collect();
         consensus.add(p.rows, &align(p.labels, &local));
@@ -75,7 +92,7 @@ fn settle(patches: &[Labelled<'_>], start: usize, n_samples: usize, n_classes: u
     // Then all are aligned to a fixed consensus, until it stays.
     for _ in 0..ROUNDS {
         let mut consensus = Consensus::new(n_samples, n_classes);
-        for p in patches {
+        for p in patches.iter().take_while(|_| !workers.stopped()) {
             let local: Vec<i32> = p.rows.iter().map(|&i| labels[i as usize]).collect();
             consensus.add(p.rows, &align(p.labels, &local));
         }
@@ -118,7 +135,8 @@ mod tests {
             .collect();
         let patches: Vec<Labelled> =
             rows.iter().zip(&labels).map(|(rows, labels)| Labelled { rows, labels }).collect();
-        let (found, k) = reference_from_overlaps(&patches, 300);
+        let (found, k) = reference_from_overlaps(&patches, 300, Workers::new(1));
+        assert_eq!(reference_from_overlaps(&patches, 300, Workers::new(3)), (found.clone(), k));
         assert_eq!(k, 4);
         assert!(found.iter().all(|&l| l >= 0));
         let as_i32: Vec<i32> = truth.iter().map(|&t| t as i32).collect();
@@ -129,7 +147,7 @@ mod tests {
     #[test]
     fn noise_alone_gives_noise() {
         let patches = [Labelled { rows: &[0, 1], labels: &[-1, -1] }];
-        assert_eq!(reference_from_overlaps(&patches, 3), (vec![-1; 3], 0));
-        assert_eq!(reference_from_overlaps(&[], 1), (vec![-1], 0));
+        assert_eq!(reference_from_overlaps(&patches, 3, Workers::new(1)), (vec![-1; 3], 0));
+        assert_eq!(reference_from_overlaps(&[], 1, Workers::new(1)), (vec![-1], 0));
     }
 }

@@ -5,8 +5,7 @@
 //! microseconds, and the calls that use it take milliseconds or more. One thread means no pool at all.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// How many threads may work, and the flag that tells them to stop.
 #[derive(Debug, Clone, Copy)]
@@ -56,30 +55,24 @@ pub fn for_each_chunk<T: Send, S>(
     let chunk = chunk.max(1);
     // More threads than chunks would only be started and ended.
     let threads = workers.threads.min(out.len().div_ceil(chunk));
-    let task = |state: &mut S, index, part: &mut [T]| {
-        if !workers.stopped() {
-            task(state, index, part);
+    // Not a parallel iterator of rayon's, which makes new scratch wherever it splits the work.
+    let chunks = Mutex::new(out.chunks_mut(chunk).enumerate());
+    let work = || {
+        let mut state = scratch();
+        while !workers.stopped() {
+            let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((index, part)) = next else { return };
+            task(&mut state, index, part);
         }
     };
-    if threads <= 1 || out.len() <= chunk {
-        let mut state = scratch();
-        out.chunks_mut(chunk).enumerate().for_each(|(index, part)| task(&mut state, index, part));
+    if threads > 1
+        && let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build()
+    {
+        pool.broadcast(|_| work());
         return;
     }
-    let run = |out: &mut [T]| {
-        out.par_chunks_mut(chunk)
-            .enumerate()
-            .with_max_len(1)
-            .for_each_init(&scratch, |state, (index, part)| task(state, index, part));
-    };
-    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-        Ok(pool) => pool.install(|| run(out)),
-        // No threads to be had (a container's limit): the work is done all the same, by this one.
-        Err(_) => {
-            let mut state = scratch();
-            out.chunks_mut(chunk).enumerate().for_each(|(index, part)| task(&mut state, index, part));
-        }
-    }
+    // Also where there are no threads to be had (a container's limit): the work is done all the same, by this one.
+    work();
 }
 
 #[cfg(test)]

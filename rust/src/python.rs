@@ -3,7 +3,7 @@
 //! Every function takes NumPy arrays of one fixed dtype in C order, only reads them, releases the GIL while it
 //! works and returns fresh arrays. Python normalises dtype and order before it calls; what arrives otherwise
 //! is a `TypeError`. The one class, `Presorted`, lives as long as a fit and is never stored. [`Error`] becomes
-//! `ValueError`; a panic, which would be a bug, becomes `RuntimeError`.
+//! `ValueError`, or `MemoryError`; a panic, which would be a bug, becomes `RuntimeError`.
 //!
 //! | Python | Rust |
 //! |---|---|
@@ -25,7 +25,7 @@ use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -40,7 +40,8 @@ use crate::{aggregate, align, ari, consensus, inference, overlap, parallel, simd
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
-        PyValueError::new_err(error.to_string())
+        let text = error.to_string();
+        if error.is_memory() { PyMemoryError::new_err(text) } else { PyValueError::new_err(text) }
     }
 }
 
@@ -160,7 +161,7 @@ impl<'py> FromPyObject<'_, 'py> for Arrays<'py> {
 }
 
 impl Arrays<'_> {
-    fn ensemble(&self) -> PyResult<Ensemble<'_>> {
+    fn ensemble(&self, py: Python<'_>) -> PyResult<Ensemble<'_>> {
         let votes = match &self.votes {
             VoteArray::Hard(votes) => Votes::Hard(slice(votes)?),
             VoteArray::Single(votes) => Votes::Single(slice(votes)?),
@@ -168,7 +169,7 @@ impl Arrays<'_> {
         };
         let ensemble =
             Ensemble { votes, voters: &self.voters, holds: &self.holds, n_classes: self.n_classes };
-        ensemble.validate()?;
+        briefly(py, || ensemble.validate())?;
         Ok(ensemble)
     }
 }
@@ -273,25 +274,41 @@ fn minipatch_indices<'py>(
     Ok(matrix(stop.saturating_sub(start), size, values).into_pyarray(py))
 }
 
-type MaskArrays<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<u64>>);
-
-/// For minipatches `0..n_patches`: the observations left out (voters) and the features held, as words of bits.
+/// For minipatches `start..stop`, as words of bits: the features that each holds, or the observations that it leaves out.
 #[pyfunction]
-fn minipatch_masks<'py>(
+#[allow(clippy::too_many_arguments)]
+fn minipatch_bits<'py>(
     py: Python<'py>,
     n_samples: usize,
     n_features: usize,
     n_rows: usize,
     n_columns: usize,
     seed: u64,
-    n_patches: usize,
-) -> PyResult<MaskArrays<'py>> {
-    let (voters, holds) = detached(py, 1, |_| {
+    start: usize,
+    stop: usize,
+    columns: bool,
+) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let patches = stop.saturating_sub(start);
+    let stride = if columns { n_features } else { n_samples }.div_ceil(64);
+    let words = detached(py, 1, |workers| {
         let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
-        Ok((design.left_out_rows(n_patches), design.held_columns(n_patches)))
+        let mut words = vec![0; patches * stride];
+        parallel::for_each_chunk(
+            workers,
+            &mut words,
+            stride,
+            || (),
+            |(), index, row| {
+                if columns {
+                    design.mark_held(start + index, row)
+                } else {
+                    design.mark_left_out(start + index, row)
+                }
+            },
+        );
+        Ok(words)
     })?;
-    let array = |bits: &BitMatrix| matrix(n_patches, bits.stride(), bits.words().to_vec());
-    Ok((array(&voters).into_pyarray(py), array(&holds).into_pyarray(py)))
+    Ok(matrix(patches, stride, words).into_pyarray(py))
 }
 
 /// Seeds for the random states of estimators that are not the core's own.
@@ -382,16 +399,17 @@ fn overlap_reference<'py>(
     rows: PyReadonlyArray1<'py, i64>,
     offsets: PyReadonlyArray1<'py, i64>,
     n_samples: usize,
+    threads: usize,
 ) -> PyResult<(Bound<'py, PyArray1<i32>>, usize)> {
     let (labels, rows, offsets) = (slice(&labels)?, slice(&rows)?, slice(&offsets)?);
-    let (reference, n_classes) = detached(py, 1, |_| {
+    let (reference, n_classes) = detached(py, threads, |workers| {
         let rows = check_ragged(rows, labels.len(), offsets, n_samples)?;
         let patches: Vec<overlap::Labelled<'_>> = offsets
             .windows(2)
             .map(|w| w[0] as usize..w[1] as usize)
             .map(|range| overlap::Labelled { rows: &rows[range.clone()], labels: &labels[range] })
             .collect();
-        Ok(overlap::reference_from_overlaps(&patches, n_samples))
+        Ok(overlap::reference_from_overlaps(&patches, n_samples, workers))
     })?;
     Ok((reference.into_pyarray(py), n_classes))
 }
@@ -401,7 +419,7 @@ type LooArrays<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<u32>>);
 /// Sums of votes (N, K) and numbers of voters (N,) over the minipatches that leave an observation out.
 #[pyfunction]
 fn leave_one_out<'py>(py: Python<'py>, ensemble: Arrays<'py>, threads: usize) -> PyResult<LooArrays<'py>> {
-    let ensemble = ensemble.ensemble()?;
+    let ensemble = ensemble.ensemble(py)?;
     let loo = detached(py, threads, |workers| Ok(crate::votes::leave_one_out(&ensemble, workers)))?;
     let totals = matrix(ensemble.n_samples(), ensemble.n_classes, loo.totals);
     Ok((totals.into_pyarray(py), loo.counts.into_pyarray(py)))
@@ -419,7 +437,7 @@ fn sample_scores<'py>(
     losses: Vec<String>,
     threads: usize,
 ) -> PyResult<ScoreArrays<'py>> {
-    let ensemble = ensemble.ensemble()?;
+    let ensemble = ensemble.ensemble(py)?;
     let loo = loo.of(&ensemble)?;
     let (n, m, k) = (ensemble.n_samples(), ensemble.n_features(), ensemble.n_classes);
     let losses = losses.iter().map(|name| loss_named(name)).collect::<PyResult<Vec<Loss>>>()?;
@@ -427,7 +445,7 @@ fn sample_scores<'py>(
     let (base, scores) = detached(py, threads, |workers| {
         check_labels(labels, n, k)?;
         let base = aggregate::loo_losses(&loo, labels, &losses);
-        Ok((base, aggregate::sample_scores(&ensemble, &loo, labels, &losses, workers)))
+        Ok((base, aggregate::sample_scores(&ensemble, &loo, labels, &losses, workers)?))
     })?;
     let scores = Array3::from_shape_vec((n, losses.len(), m), scores).expect("N x L x M values");
     Ok((matrix(n, losses.len(), base).into_pyarray(py), scores.into_pyarray(py)))
@@ -468,7 +486,7 @@ fn ari_scores<'py>(
     labels: PyReadonlyArray1<'py, i32>,
     threads: usize,
 ) -> PyResult<(f64, Bound<'py, PyArray1<f64>>)> {
-    let ensemble = ensemble.ensemble()?;
+    let ensemble = ensemble.ensemble(py)?;
     let loo = loo.of(&ensemble)?;
     let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
     let labels = slice(&labels)?;
@@ -490,7 +508,7 @@ fn probabilities<'py>(
     loo: Sums<'py>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let ensemble = ensemble.ensemble()?;
+    let ensemble = ensemble.ensemble(py)?;
     let loo = loo.of(&ensemble)?;
     let (n, m, k) = (ensemble.n_samples(), ensemble.n_features(), ensemble.n_classes);
     let p = detached(py, threads, |workers| Ok(aggregate::probabilities(&ensemble, &loo, workers)))?;
@@ -525,7 +543,7 @@ fn moments<'py>(
 /// Mean squared distance between the votes of up to ten disjoint pairs of voters, for each observation (N,).
 #[pyfunction]
 fn pair_differences<'py>(py: Python<'py>, ensemble: Arrays<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let ensemble = ensemble.ensemble()?;
+    let ensemble = ensemble.ensemble(py)?;
     let differences = detached(py, 1, |_| Ok(inference::pair_differences(&ensemble)))?;
     Ok(differences.into_pyarray(py))
 }
@@ -540,7 +558,7 @@ fn monte_carlo_errors<'py>(
     loss: &str,
     threads: usize,
 ) -> PyResult<Option<Bound<'py, PyArray1<f64>>>> {
-    let ensemble = ensemble.ensemble()?;
+    let ensemble = ensemble.ensemble(py)?;
     let loo = loo.of(&ensemble)?;
     let (n, k) = (ensemble.n_samples(), ensemble.n_classes);
     let loss = loss_named(loss)?;
@@ -575,7 +593,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         align_patches, ari_scores, count_votes, estimator_seeds, leave_one_out, losses, majority,
-        minipatch_indices, minipatch_masks, moments, monte_carlo_errors, overlap_reference, pair_differences,
+        minipatch_bits, minipatch_indices, moments, monte_carlo_errors, overlap_reference, pair_differences,
         probabilities, sample_scores, simd_level,
     };
 

@@ -4,7 +4,6 @@
 //! wherever they are needed, in O(n + m + (N + M) / 64) per minipatch. Rows and columns come from streams of
 //! their own, so the rows do not change with the number of features.
 
-use crate::bits::BitMatrix;
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, Stream};
 
@@ -66,26 +65,19 @@ impl Minipatches {
         Stream::new(self.seed, Purpose::Columns, b as u64).subset(self.n_features, self.n_columns)
     }
 
-    /// For minipatches `0..n_patches`, the observations that each leaves out, and so may vote on.
-    pub fn left_out_rows(&self, n_patches: usize) -> BitMatrix {
-        let mut bits = BitMatrix::new(n_patches, self.n_samples);
-        let mut inside = vec![false; self.n_samples];
-        for b in 0..n_patches {
-            let rows = self.rows(b);
-            rows.iter().for_each(|&i| inside[i as usize] = true);
-            (0..self.n_samples).filter(|&i| !inside[i]).for_each(|i| bits.insert(b, i));
-            rows.iter().for_each(|&i| inside[i as usize] = false);
+    /// Marks, in a row of words, the observations that minipatch `b` leaves out, and so may vote on: observation `i` is
+    /// bit `i % 64` of word `i / 64`.
+    pub fn mark_left_out(&self, b: usize, words: &mut [u64]) {
+        words.fill(u64::MAX);
+        if let Some(last) = words.last_mut().filter(|_| !self.n_samples.is_multiple_of(64)) {
+            *last = (1 << (self.n_samples % 64)) - 1;
         }
-        bits
+        self.rows(b).iter().for_each(|&i| words[i as usize / 64] &= !(1 << (i % 64)));
     }
 
-    /// For minipatches `0..n_patches`, the features that each holds.
-    pub fn held_columns(&self, n_patches: usize) -> BitMatrix {
-        let mut bits = BitMatrix::new(n_patches, self.n_features);
-        for b in 0..n_patches {
-            self.columns(b).iter().for_each(|&j| bits.insert(b, j as usize));
-        }
-        bits
+    /// Marks, in a row of words that are 0, the features that minipatch `b` holds.
+    pub fn mark_held(&self, b: usize, words: &mut [u64]) {
+        self.columns(b).iter().for_each(|&j| words[j as usize / 64] |= 1 << (j % 64));
     }
 }
 
@@ -103,12 +95,18 @@ mod tests {
 
     #[test]
     fn masks_agree_with_indices() {
-        let patches = Minipatches::new(70, 9, 20, 4, 5).unwrap();
-        let (left_out, held) = (patches.left_out_rows(30), patches.held_columns(30));
-        for b in 0..30 {
-            let (rows, columns) = (patches.rows(b), patches.columns(b));
-            assert!((0..70).all(|i| left_out.contains(b, i) != rows.contains(&(i as u32))));
-            assert!((0..9).all(|j| held.contains(b, j) == columns.contains(&(j as u32))));
+        for samples in [64, 70] {
+            let patches = Minipatches::new(samples, 9, 20, 4, 5).unwrap();
+            for b in 0..30 {
+                let (mut left_out, mut held) = (vec![0; samples.div_ceil(64)], [0]);
+                patches.mark_left_out(b, &mut left_out);
+                patches.mark_held(b, &mut held);
+                let (rows, columns) = (patches.rows(b), patches.columns(b));
+                let marked = |words: &[u64], at: u32| words[at as usize / 64] >> (at % 64) & 1 == 1;
+                assert!((0..samples as u32).all(|i| marked(&left_out, i) != rows.contains(&i)));
+                assert!((0..9).all(|j| marked(&held, j) == columns.contains(&j)));
+                assert_eq!(left_out.iter().map(|word| word.count_ones()).sum::<u32>(), samples as u32 - 20);
+            }
         }
     }
 

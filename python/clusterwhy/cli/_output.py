@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -27,9 +28,35 @@ def check_output(options: Namespace) -> None:
         known = [f".{kind}" for kind in figure.canvas.get_supported_filetypes()]
         if options.plot.suffix.lower() not in known:
             raise UsageError(f"--plot {options.plot}: the name must end in {', '.join(known)}")
-    for path in (options.out, options.plot, getattr(options, "labels_out", None)):
-        if path and not path.parent.is_dir():
+    taken = {place(path): f"{name} {path}" for name, path in read_files(options)}
+    for name in ("out", "plot", "labels_out"):
+        path = getattr(options, name, None)
+        if not path:
+            continue
+        option = f"--{name.replace('_', '-')} {path}"
+        if not path.parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise UsageError(f"{option}: this is a folder")
+        if path.exists() and not path.is_file():
+            # A device keeps nothing.
+            continue
+        if place(path) in taken:
+            raise UsageError(f"{option} would overwrite {taken[place(path)]}: give it another name")
+        taken[place(path)] = option
+
+
+def read_files(options: Namespace) -> list[tuple[str, str]]:
+    """List the files that the data and the labels come from."""
+    files = [("the data", options.data)] if options.data != "-" else []
+    # Labels may name a column.
+    from_file = options.labels is not None and Path(options.labels).is_file()
+    return [*files, ("the labels", options.labels)] if from_file else files
+
+
+def place(path: Any) -> str:
+    """Name a file as the system does, whatever the path to it and its links."""
+    return str(os.path.normcase(os.path.realpath(path)))
 
 
 def rows_shown(options: Namespace) -> int:

@@ -40,13 +40,11 @@ class DrawnMinipatches(Minipatches):
     def _draw(self, start: int, stop: int, columns: bool) -> NDArray[np.int64]:
         return (self.drawn_columns if columns else self.drawn_rows)[start:stop].astype(np.int64)
 
-    def masks(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """Bits of the observations that each minipatch leaves out, and of the features it holds."""
-        left_out = np.ones((len(self), self.n_samples), dtype=bool)
-        held = np.zeros((len(self), self.n_features), dtype=bool)
-        np.put_along_axis(left_out, self.rows(), False, axis=1)
-        np.put_along_axis(held, self.columns(), True, axis=1)
-        return pack_bits(left_out), pack_bits(held)
+    def _bits(self, start: int, stop: int, *, columns: bool) -> NDArray[np.uint64]:
+        drawn = self._draw(start, stop, columns)
+        mask = np.full((len(drawn), self.n_features if columns else self.n_samples), not columns)
+        np.put_along_axis(mask, drawn, columns, axis=1)
+        return pack_bits(mask)
 
 
 class MPCC(ClusterMixin, ComparatorMixin):

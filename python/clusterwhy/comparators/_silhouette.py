@@ -134,5 +134,7 @@ def silhouettes(X: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
     out = np.where(labels < 0, np.nan, 0.0)
     known = labels >= 0
     if 2 <= len(np.unique(labels[known])) < known.sum():
-        out[known] = silhouette_samples(X[known].astype(np.float64, copy=False), labels[known])
+        part = X[known].astype(np.float64, copy=False)
+        # scikit-learn's distances are differences of squares: far from zero nothing would be left of them.
+        out[known] = silhouette_samples(part - part.mean(axis=0), labels[known])
     return out

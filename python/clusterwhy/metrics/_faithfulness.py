@@ -13,7 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from clusterwhy._validation import check_option
 
-from ._validation import as_scores
+from ._validation import as_scores, check_dense
 
 
 def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: str) -> float:
@@ -104,6 +104,9 @@ def faithfulness(
     1.0
     """
     scores = as_scores(importances, "importances", ndim=1)
+    check_dense(X, "X")
+    if not callable(performance):
+        raise TypeError(f"performance must be a function of the data, got {performance!r}.")
     data = np.asarray(X)
     if data.ndim != 2 or data.shape[1] != scores.size:
         raise ValueError(f"X must have shape (n_samples, {scores.size}) to match importances, got {data.shape}.")
@@ -113,7 +116,10 @@ def faithfulness(
     work = np.array(data, dtype=np.result_type(data.dtype, np.float32), order="F")
 
     def measured() -> float:
-        value = float(performance(work.copy()))
+        found = np.asarray(performance(work.copy()))
+        if found.ndim != 0 or found.dtype.kind not in "biuf":
+            raise ValueError(f"performance must return a number, got {found.dtype} of shape {found.shape}.")
+        value = float(found)
         if not np.isfinite(value):
             raise ValueError(f"performance must return a finite number, got {value}.")
         return value

@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from clusterwhy._validation import check_count, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
-from ._validation import as_scores
+from ._validation import as_labels, as_scores
 
 Floats = npt.NDArray[np.float64]
 
@@ -143,4 +143,4 @@ def _predicted(predict: Callable[[npt.NDArray[Any]], Any], X: Floats) -> npt.NDA
     labels = np.asarray(predict(X))
     if labels.shape != X.shape[:1]:
         raise ValueError(f"predict must return one label per observation, shape {X.shape[:1]}, got {labels.shape}.")
-    return labels
+    return as_labels(labels, "what predict returns")

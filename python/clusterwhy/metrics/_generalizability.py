@@ -16,10 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import check_random_state
 
+from clusterwhy._fitting import check_classifier
 from clusterwhy._validation import check_count, check_option
 
 from ._matching import NOISE, match_labels
-from ._validation import as_labels, as_scores, top_features
+from ._validation import as_labels, as_scores, check_dense, top_features
 
 
 def feature_generalizability(
@@ -96,6 +97,14 @@ def feature_generalizability(
     if np.unique(y).size < 2:
         raise ValueError("labels must hold at least 2 different labels, got 1.")
     cv = check_count(cv, "cv", minimum=2)
+    smallest, count = min(zip(*np.unique(y, return_counts=True), strict=True), key=lambda pair: pair[1])
+    if count < 2:
+        raise ValueError(
+            "each label must have at least 2 observations, to learn it from one and try it on another, but "
+            f"{smallest} has 1; leave it out."
+        )
+    if classifier is not None:
+        check_classifier(classifier)
     scores = np.asarray(importances, dtype=np.float64)
     per_sample = scores.ndim == 2
     scores = as_scores(scores, "importances", ndim=2 if per_sample else 1)
@@ -193,6 +202,7 @@ def generalizability_error(
         raise TypeError(f"clusterer must have fit_predict, got {type(clusterer).__name__}.")
     check_option(loss, "loss", ("zero_one", "hinge", "ari"))
     n_repeats = check_count(n_repeats, "n_repeats", minimum=1)
+    check_dense(X, "X")
     data = np.asarray(X)
     if data.ndim != 2 or data.shape[0] < 4:
         raise ValueError(f"X must have shape (n_samples >= 4, n_features), got {data.shape}.")

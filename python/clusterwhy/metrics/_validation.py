@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 
 
 def as_scores(importances: Any, name: str, *, ndim: int) -> npt.NDArray[np.float64]:
     """Return `importances` as a float64 array of `ndim` dimensions, with NaN allowed."""
+    check_dense(importances, name)
     try:
         scores = np.asarray(importances, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -21,11 +23,22 @@ def as_scores(importances: Any, name: str, *, ndim: int) -> npt.NDArray[np.float
     return scores
 
 
+def check_dense(X: Any, name: str) -> None:
+    """Refuse a sparse matrix, which NumPy would take for a single object."""
+    if issparse(X):
+        raise TypeError(f"{name} must be dense, got a sparse {type(X).__name__}; pass {name}.toarray().")
+
+
 def as_labels(labels: Any, name: str) -> npt.NDArray[Any]:
-    """Return `labels` as an array of one dimension."""
+    """Return `labels` as an array of one dimension, none of them missing."""
     array = np.asarray(labels)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a non-empty array of one dimension, got shape {array.shape}.")
+    if array.dtype.kind in "fO":
+        # Only what is missing is not equal to itself.
+        missing = [i for i, label in enumerate(array.tolist()) if label is None or (label == label) is not True]
+        if missing:
+            raise ValueError(f"{name} must be there for every observation, got {array[missing[0]]} for {missing[0]}.")
     return array
 
 

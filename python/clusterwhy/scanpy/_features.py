@@ -32,12 +32,26 @@ class Features:
         values = self.values if cells.all() else self.values[cells]
         return values if issparse(values) else pandas.DataFrame(values, columns=self.names, copy=False)
 
+    @property
+    def are_counts(self) -> bool:
+        """Whether all values are whole numbers of at least 0, and not only 0 and 1; looks at some rows at a time."""
+        matrix: Any = self.values
+        values: Any = matrix.data if issparse(self.values) else matrix
+        largest = 0
+        for start in range(0, len(values), 4096):
+            part = values[start : start + 4096]
+            if (part < 0).any() or (part != np.rint(part)).any():
+                return False
+            largest = max(largest, part.max(initial=0))
+        return bool(largest > 1)
+
     def sums(self, cells: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the sum of each column over some cells."""
+        some: Any = self.values[cells]
         if issparse(self.values):
             # SciPy adds float32 in float32, whatever dtype is asked for.
-            return np.asarray(self.values[cells].astype(np.float64).sum(axis=0)).ravel()
-        found: NDArray[np.float64] = self.values[cells].sum(axis=0, dtype=np.float64)
+            return np.asarray(some.astype(np.float64).sum(axis=0)).ravel()
+        found: NDArray[np.float64] = some.sum(axis=0, dtype=np.float64)
         return found
 
 

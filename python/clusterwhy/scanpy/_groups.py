@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from clusterwhy._warnings import warn_user
+
 from ._features import Features
 
 
@@ -76,14 +78,20 @@ def log_fold_changes(features: Features, members: Any, base: float | None) -> An
     Returns
     -------
     pandas.DataFrame
-        A row for each group, a column for each feature. NaN for what is not genes, and where a mean is so negative
-        that it cannot be one of log-transformed values.
+        A row for each group, a column for each feature. NaN for what is not genes, for counts, and where a mean is so
+        negative that it cannot be one of log-transformed values.
     """
     import pandas
 
     names, codes = members.categories, members.codes
     out = np.full((len(names), len(features.names)), np.nan)
-    if features.are_genes:
+    counts = features.are_genes and features.are_counts
+    if counts:
+        warn_user(
+            "the values are counts, of which there are no fold changes (they are NaN), and whose distances are those "
+            "of a few genes: use sc.pp.normalize_total and sc.pp.log1p, or name a layer of such values"
+        )
+    if features.are_genes and not counts:
         parts = [codes == code for code in range(-1, len(names))]
         sizes = np.array([part.sum() for part in parts])
         sums = np.stack([features.sums(part) for part in parts])

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterwhy._anndata import check_anndata, check_key, feature_columns, label_column, stored_params
+from clusterwhy._anndata import (
+    check_anndata,
+    check_key,
+    clear_scores,
+    feature_columns,
+    label_column,
+    stored_params,
+)
 from clusterwhy._loco_mp import LOCOMP
 from clusterwhy._scores import Loss
 from clusterwhy._validation import check_count, check_option
@@ -103,16 +110,16 @@ def rank_genes_loco(
             Record arrays with a field for each group, in the order of the categories, sorted by score. Scores
             are the clusters' LOCO scores. P-values are one-sided and include the Monte-Carlo error of finitely
             many minipatches. Fold changes are scanpy's (log2, from means of log1p-transformed values, groups by
-            `groupby`), NaN where values are not of that kind. A group that the consensus lost, which a
-            warning names, has no field.
+            `groupby`, cells without a label among the others), NaN where values are not of that kind, which a
+            warning says of counts. A group that the consensus lost, which a warning names, has no field.
         ``uns[key]["params"]``
             ``groupby`` (or `key_added`), ``reference`` ("rest"), ``method`` ("LOCOMP"), ``use_raw``, ``layer``,
             ``corr_method`` and the parameters of the fit, default estimators included.
         ``uns[key]["classes"]``, ``["loo_error"]``
             The groups, and the mean loss of the leave-one-out votes.
         ``obs[key]``, ``obs[f"{key}_stability"]``
-            The consensus label of each cell (categories as in `groupby`), and the share of the minipatches with
-            the cell that gave it this label. Missing for cells without a label.
+            The consensus label of each cell (the categories of `groupby` that occur, as strings), and the share of
+            the minipatches with the cell that gave it this label. Missing for cells without a label.
         ``var[f"{key}_score"]``, ``_se``, ``_mc_se``, ``_pval``, ``_pval_adj``, ``_rank``
             Each gene's score for the clustering as a whole, its standard error and Monte-Carlo error, p-values
             (corrected by Benjamini-Hochberg) and rank; missing for genes that `mask_var` leaves out.
@@ -127,7 +134,8 @@ def rank_genes_loco(
     ------
     TypeError, ValueError
         For parameters that cannot be, data that are backed by a file, labels that are not categories or strings,
-        and, without `groupby`, a clusterer that does not take all cells sparse where they are too many to be made dense.
+        and, without `groupby`, a clusterer that does not take all cells sparse where they are too many to be made
+        dense.
 
     See Also
     --------
@@ -137,9 +145,9 @@ def rank_genes_loco(
     Notes
     -----
     Scores explain the consensus clustering, conditional on its labels; p-values do not include the uncertainty of the
-    labels. Values are read as float64 if they are, else as float32. Sparse ones are made dense where that takes 2.1 GB at
-    most (500,000 cells by 1000 genes), which is faster; larger ones stay sparse, and a minipatch at a time is dense, for the
-    same scores. Memory: as :class:`~clusterwhy.LOCOMP` takes without scores of single cells.
+    labels. Values are read as float64 if they are, else as float32. Sparse ones are made dense where that takes
+    2.1 GB at most (500,000 cells by 1000 genes), which is faster; larger ones stay sparse, and a minipatch at a
+    time is dense, for the same scores. Memory: as :class:`~clusterwhy.LOCOMP` takes without scores of single cells.
 
     References
     ----------
@@ -211,6 +219,7 @@ def rank_genes_loco(
     }
 
     adata = adata.copy() if copy else adata
+    clear_scores(adata, key)
     adata.uns[key] = {
         "params": params | features.source,
         **tables,

@@ -13,6 +13,7 @@ mod hard;
 mod popcount;
 mod soft;
 
+use crate::error::Result;
 use crate::loss::Loss;
 use crate::memory::zeros;
 use crate::parallel::{Workers, for_each_chunk};
@@ -85,10 +86,10 @@ pub fn sample_scores(
     labels: &[i32],
     losses: &[Loss],
     workers: Workers<'_>,
-) -> Vec<f64> {
+) -> Result<Vec<f64>> {
     let (m, l) = (ensemble.n_features(), losses.len());
     let base = loo_losses(loo, labels, losses);
-    let mut out = zeros(ensemble.n_samples() * l * m);
+    let mut out = zeros(ensemble.n_samples() * l * m, "the scores of single observations")?;
     let level = simd::level();
     let scratch = || vec![0.0; FEATURES];
     for_each_cell(ensemble, loo, workers, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
@@ -104,7 +105,7 @@ pub fn sample_scores(
             part.iter_mut().for_each(|value| *value -= without_loss);
         }
     });
-    out
+    Ok(out)
 }
 
 /// The class with most votes of every `H^-j(i)` (ties: the smallest), N x M; `NO_VOTE` where there is none.

@@ -93,14 +93,14 @@ pub(super) struct Holders<'a> {
     /// that the processor foresees where each loop over entries ends.
     features: &'a [u16],
     /// `starts[at]..starts[at + 1]` are the entries of `features[at]`.
-    starts: &'a [u32],
+    starts: &'a [usize],
     entries: &'a [u8],
 }
 
 /// [`Holders`] of all tiles and features.
 struct AllHolders {
     features: Vec<u16>,
-    starts: Vec<u32>,
+    starts: Vec<usize>,
     entries: Vec<u8>,
     n_features: usize,
 }
@@ -132,7 +132,7 @@ impl AllHolders {
                     all.features.push(j);
                     all.entries
                         .extend(digits(j).map(|(group, digit)| ((group << GROUP) as u64 | digit) as u8));
-                    all.starts.push(all.entries.len() as u32);
+                    all.starts.push(all.entries.len());
                 }
             }
         }
@@ -307,7 +307,7 @@ fn add_tile<const PART: usize, const Q: usize, V: Vote<PART>>(
     for (range, &feature) in holders.starts.windows(2).zip(holders.features) {
         // Two arrays with names of their own: as one array of arrays they would live in memory.
         let (mut low, mut high) = ([V::default(); Q], [V::default(); Q]);
-        for &entry in &holders.entries[range[0] as usize..range[1] as usize] {
+        for &entry in &holders.entries[range[0]..range[1]] {
             let Aligned(votes) = &table[usize::from(entry)];
             add_votes(&mut low, &votes[..Q]);
             add_votes(&mut high, &votes[Q..]);

@@ -10,6 +10,9 @@
 //! are integers, in units of 2^-40, so that nothing drifts, no order of updates matters and equal confusions are
 //! equal to the last bit.
 
+use crate::error::Result;
+use crate::memory::{check_room, zeros};
+
 /// Units of confusion in 1.
 const UNIT: f64 = (1u64 << 40) as f64;
 
@@ -37,16 +40,18 @@ pub struct CoAssociation {
 
 impl CoAssociation {
     /// No counts yet; at most `updates` will follow.
-    pub fn new(n: usize, updates: u16) -> Self {
+    pub fn new(n: usize, updates: u16) -> Result<Self> {
+        let pairs = n.saturating_mul(n.saturating_sub(1)) / 2;
+        check_room::<Pair>(pairs, "the counts of all pairs of observations")?;
         let scale = |count: u16| if count > 0 { UNIT / f64::from(count).powi(2) } else { 0.0 };
-        CoAssociation {
+        Ok(CoAssociation {
             n,
-            pairs: vec![Pair::default(); n * n.saturating_sub(1) / 2],
+            pairs: vec![Pair::default(); pairs],
             confusion: vec![0; n],
             sampled: vec![0; n],
             scale: (0..=updates).map(scale).collect(),
             change: Vec::new(),
-        }
+        })
     }
 
     /// Where the pairs of observation `i` with later ones begin.
@@ -90,9 +95,9 @@ impl CoAssociation {
     }
 
     /// The whole matrix `C`, row-major; an observation goes with itself, if it was sampled at all.
-    pub fn matrix(&self) -> Vec<f64> {
+    pub fn matrix(&self) -> Result<Vec<f64>> {
         let n = self.n;
-        let mut matrix = vec![0.0; n * n];
+        let mut matrix = zeros(n * n, "the consensus of all pairs of observations")?;
         for i in 0..n {
             matrix[i * n + i] = if self.sampled[i] > 0 { 1.0 } else { 0.0 };
             for j in i + 1..n {
@@ -101,7 +106,7 @@ impl CoAssociation {
                 matrix[j * n + i] = share;
             }
         }
-        matrix
+        Ok(matrix)
     }
 
     /// How often each observation was sampled.
@@ -128,7 +133,7 @@ mod tests {
             n in 1usize..30, updates in 0u16..40, share in 0.0..1.0f64, k in 1usize..4, seed in 0u64..1000,
         ) {
             let size = (share * n as f64) as usize;
-            let mut found = CoAssociation::new(n, updates);
+            let mut found = CoAssociation::new(n, updates).unwrap();
             let (mut together, mut sampled) = (vec![0.0; n * n], vec![0.0; n * n]);
             let mut rng = Stream::new(seed, Purpose::Standalone, 0);
             for _ in 0..updates {
@@ -144,7 +149,7 @@ mod tests {
             }
             let expected: Vec<f64> =
                 together.iter().zip(&sampled).map(|(a, c)| if *c > 0.0 { a / c } else { 0.0 }).collect();
-            prop_assert_eq!(&found.matrix(), &expected);
+            prop_assert_eq!(&found.matrix().unwrap(), &expected);
             for (i, confusion) in found.confusion().enumerate() {
                 let naive: f64 = expected[i * n..][..n].iter().map(|c| c * (1.0 - c)).sum::<f64>() / n as f64;
                 prop_assert!((confusion - naive).abs() < 1e-11);
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn counts_reach_their_largest_value() {
-        let mut found = CoAssociation::new(2, u16::MAX);
+        let mut found = CoAssociation::new(2, u16::MAX).unwrap();
         for t in 0..u16::MAX {
             found.add(&[0, 1], &[0, i32::from(t % 2)]);
         }

@@ -25,6 +25,7 @@ use std::sync::atomic::Ordering;
 use super::anova::Anova;
 use super::coassociation::CoAssociation;
 use crate::error::{Error, Result};
+use crate::memory::check_room;
 use crate::native::linkage::WardTree;
 use crate::native::{Matrix, Values};
 use crate::parallel::Workers;
@@ -130,7 +131,7 @@ pub fn fit(
     let total = burn_in.saturating_add(max_iter);
     let updates = u16::try_from(total)
         .map_err(|_| Error::value("the number of minipatches", total, format!("at most {}", u16::MAX)))?;
-    let mut state = State::new(data, n_samples, n_features, parameters, updates);
+    let mut state = State::new(data, n_samples, n_features, parameters, updates)?;
     for b in 0..burn_in {
         if workers.stop.load(Ordering::Relaxed) {
             break;
@@ -180,7 +181,7 @@ pub fn fit(
     drop(state.tree);
     Ok(Fit {
         labels,
-        consensus: state.pairs.matrix(),
+        consensus: state.pairs.matrix()?,
         confusion: state.pairs.confusion().collect(),
         confusion_curve: curve,
         rows_sampled: state.pairs.sampled().to_vec(),
@@ -216,12 +217,14 @@ impl<'a> State<'a> {
         n_features: usize,
         parameters: &'a Parameters,
         updates: u16,
-    ) -> Self {
-        State {
+    ) -> Result<Self> {
+        // Needed at the end, twice in turn.
+        check_room::<f64>(n_samples.saturating_mul(n_samples), "the consensus of all pairs of observations")?;
+        Ok(State {
             data,
             n_features,
             parameters,
-            pairs: CoAssociation::new(n_samples, updates),
+            pairs: CoAssociation::new(n_samples, updates)?,
             support: vec![0; n_features],
             columns_sampled: vec![0; n_features],
             rows: Vec::new(),
@@ -230,7 +233,7 @@ impl<'a> State<'a> {
             labels: vec![0; parameters.n_rows],
             tree: WardTree::default(),
             anova: Anova::default(),
-        }
+        })
     }
 
     /// Clusters one minipatch and counts what it says of its observations and features.

@@ -197,7 +197,7 @@ mod tests {
                 n_estimators: n_trees,
                 bootstrap: seed.is_multiple_of(3),
             };
-            let presorted = &Presorted::new(data).unwrap();
+            let presorted = &Presorted::new(data, Workers::new(1)).unwrap();
             let trees = parameters.grow(presorted, &classes, N_CLASSES, &mut rng).unwrap();
             let n_repeats = 3;
             let orders =

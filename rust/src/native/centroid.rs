@@ -144,14 +144,14 @@ fn fit<T: Real>(model: NearestCentroid, memory: &mut Memory, task: &Task<'_>, va
     let m = task.columns.len();
     memory.n_classes = task.n_classes;
     let row_of = |row: u32| &values[row as usize * task.data.columns..][..task.data.columns];
+    let mut by_class: Vec<Vec<u32>> = vec![Vec::new(); task.n_classes];
+    task.rows.iter().zip(task.classes).for_each(|(&row, &class)| by_class[class as usize].push(row));
     memory.present.clear();
-    memory.present.extend((0..task.n_classes as u32).filter(|class| task.classes.contains(class)));
     memory.centroids.clear();
-    for &class in &memory.present {
-        let members = || {
-            task.rows.iter().zip(task.classes).filter(move |(_, c)| **c == class).map(|(&row, _)| row_of(row))
-        };
-        let count = members().count();
+    for (class, rows) in by_class.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+        memory.present.push(class as u32);
+        let members = || rows.iter().map(|&row| row_of(row));
+        let count = rows.len();
         match model.metric {
             Metric::Euclidean => {
                 let mut sums = vec![T::of_count(0); m];

@@ -22,6 +22,7 @@
 use super::{Matrix, Values};
 use crate::error::{Error, Result};
 use crate::lanes::{Real, Vector};
+use crate::memory;
 use crate::simd::Level;
 
 /// Rows side by side in a panel of double precision: one AVX-512 register.
@@ -179,8 +180,13 @@ pub enum Form {
     Difference,
 }
 
-/// Euclidean distances between all pairs of rows: `out` becomes a square matrix of [`Panels::padded`] rows and
-/// columns whose entries beyond the real rows are meaningless. `norms` are the squared norms of the rows.
+/// Makes room for the distances between all pairs of so many rows. Entries are left as they were where the size is the same.
+pub fn make_square(out: &mut Vec<f64>, rows: usize) -> Result<()> {
+    memory::resize(out, rows.saturating_mul(rows), 0.0, "the distances of all pairs of observations")
+}
+
+/// Euclidean distances between all pairs of rows, into a square matrix of [`Panels::padded`] rows and columns
+/// ([`make_square`]) whose entries beyond the real rows are meaningless. `norms` are the squared norms of the rows.
 ///
 /// Returns whether cancellation spoilt a distance: [`Form::Product`] leaves few of the leading digits when a
 /// squared distance is below 2^-16 of the squared norms. Cost n^2 m / 2 multiplications and additions.
@@ -189,10 +195,9 @@ pub fn pairwise(
     form: Form,
     panels: &Panels<f64, WIDTH>,
     norms: &[f64],
-    out: &mut Vec<f64>,
+    out: &mut [f64],
 ) -> bool {
-    // No fill when the size is unchanged: every entry is written below.
-    out.resize(panels.padded() * panels.padded(), 0.0);
+    assert_eq!(out.len(), panels.padded() * panels.padded(), "a square of distances");
     match form {
         Form::Product => run_pairwise::<true>(level, panels, norms, out),
         Form::Difference => run_pairwise::<false>(level, panels, norms, out),
@@ -516,6 +521,7 @@ mod tests {
                 let mut bits: Option<Vec<u64>> = None;
                 for level in Level::ALL.into_iter().filter(|&l| l <= Level::supported()) {
                     let mut out = Vec::new();
+                    make_square(&mut out, panels.padded()).unwrap();
                     pairwise(level, form, &panels, &norms, &mut out);
                     let mut here = Vec::new();
                     for i in 0..n {
@@ -570,6 +576,7 @@ mod tests {
         let panels = packed::<f64, WIDTH>(&values, 3, 2);
         let (mut norms, mut out) = (Vec::new(), Vec::new());
         panels.squared_norms(&mut norms);
+        make_square(&mut out, panels.padded()).unwrap();
         assert!(pairwise(Level::Baseline, Form::Product, &panels, &norms, &mut out));
         assert_eq!(out[2], 0.0);
     }

@@ -367,7 +367,7 @@ mod tests {
 
             let labels = cluster(&whole, &KMeans::new(3), Workers::new(1)).unwrap();
             prop_assert_eq!(&labels, &cluster(&parts, &KMeans::new(3), Workers::new(1)).unwrap());
-            let presorted = &Presorted::new(matrix).unwrap();
+            let presorted = &Presorted::new(matrix, Workers::new(1)).unwrap();
             for parameters in [
                 ForestParameters::single(TreeParameters::default()),
                 ForestParameters { n_estimators: 5, ..ForestParameters::random_forest(2) },

@@ -9,7 +9,7 @@
 
 use super::Matrix;
 use super::distance::{self, Form, Panels, WIDTH};
-use super::lanczos::dot;
+use super::lanczos::{UNCOUPLED, dot};
 use crate::bits::for_each_one;
 use crate::elementary::exp;
 use crate::error::Result;
@@ -30,12 +30,16 @@ pub enum Affinity {
     },
 }
 
-/// Weights of `N` below this share of the largest eigenvalue, 1, connect nothing: the eigenvalue that they would split
-/// from zero is lost in rounding.
-const CONNECTED: f64 = f64::EPSILON;
-
 /// Nodes whose marks differ by less than this share look alike: rounding leaves less, and chance more.
 const ALIKE: f64 = 1e-12;
+
+/// What a graph falls apart into.
+pub struct Pieces {
+    /// Sums of the degrees of the connected components of more than one node.
+    pub volumes: Vec<f64>,
+    /// The nodes without edges to speak of, each an eigenvector of `N` of eigenvalue 0.
+    pub isolated: Vec<usize>,
+}
 
 /// A graph whose memory serves again.
 #[derive(Default)]
@@ -77,6 +81,7 @@ impl Graph {
         self.panels.pack(patch, &self.centre);
         self.panels.squared_norms(&mut self.norms);
         distance::check_reach(&self.norms)?;
+        distance::make_square(&mut self.square, self.panels.padded())?;
         if distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.square) {
             distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.square);
         }
@@ -186,10 +191,9 @@ impl Graph {
         }
     }
 
-    /// Appends to `vectors` the null vector of `I - N` on each component of more than one node; returns the sums of the
-    /// degrees of these components.
-    pub fn null_space(&self, vectors: &mut Vec<f64>) -> Vec<f64> {
-        let mut volumes = Vec::new();
+    /// Appends to `vectors` the null vector of `I - N` on each component of more than one node, in the order of the pieces.
+    pub fn null_space(&self, vectors: &mut Vec<f64>) -> Pieces {
+        let (mut volumes, mut isolated) = (Vec::new(), Vec::new());
         let mut component = vec![usize::MAX; self.n];
         let mut stack = Vec::new();
         for start in 0..self.n {
@@ -206,7 +210,7 @@ impl Graph {
                 square += self.roots[i] * self.roots[i];
                 vectors[at + i] = self.roots[i];
                 self.edges(i, |j, weight| {
-                    if weight > CONNECTED && component[j] == usize::MAX {
+                    if weight > UNCOUPLED && component[j] == usize::MAX {
                         component[j] = volumes.len();
                         stack.push(j);
                     }
@@ -217,11 +221,11 @@ impl Graph {
                 vectors[at..].iter_mut().for_each(|value| *value /= norm);
                 volumes.push(square);
             } else {
-                // A node without edges has eigenvalue 1, like the rest of the space.
                 vectors.truncate(at);
+                isolated.push(start);
             }
         }
-        volumes
+        Pieces { volumes, isolated }
     }
 
     /// `to = N from`, both of `stride` entries.

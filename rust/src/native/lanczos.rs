@@ -22,6 +22,9 @@ use crate::simd::Level;
 /// Lanczos stops when the residuals of the wanted vectors are below this; k-means sees no difference.
 pub const TOLERANCE: f64 = 1e-9;
 
+/// A coupling of `N`, whose largest eigenvalue is 1, that is taken for none: what is left of it is mostly rounding.
+pub const UNCOUPLED: f64 = 1e-12;
+
 /// Vectors of the basis that are multiplied with, or taken from, another at once.
 const BLOCK: usize = 4;
 
@@ -43,11 +46,13 @@ pub struct Lanczos {
 impl Lanczos {
     /// Appends to the `known` eigenvectors, orthonormal rows of the graph's stride, `wanted` others of the largest eigenvalues
     /// that are left, and to `values` their eigenvalues, the largest first. Of a repeated eigenvalue it sees one vector, or more if
-    /// rounding brings them in.
+    /// rounding brings them in. Nodes next to without edges, `isolated`, take no part: the recurrence would find them one by one.
+    #[allow(clippy::too_many_arguments)]
     pub fn extend(
         &mut self,
         level: Level,
         graph: &Graph,
+        isolated: &[usize],
         wanted: usize,
         rng: &mut Stream,
         known: &mut Vec<f64>,
@@ -57,19 +62,21 @@ impl Lanczos {
         self.basis.clear();
         self.basis.extend_from_slice(known);
         let locked = known.len() / self.stride;
-        let space = graph.n - locked;
+        let space = graph.n - isolated.len() - locked;
         self.diagonal.clear();
         self.off_diagonal.clear();
-        self.push_random(level, graph.n, rng);
+        self.push_random(level, graph.n, isolated, rng);
         self.orthogonality.start(graph.n);
         let mut check = (2 * wanted + 20).min(space);
         let mut before: Option<(usize, f64)> = None;
         loop {
             let step = self.diagonal.len();
             graph.multiply(level, &self.basis[(locked + step) * self.stride..], &mut self.vector);
+            // What little reaches them would grow, since no vector of the basis takes it away.
+            isolated.iter().for_each(|&node| self.vector[node] = 0.0);
             let beta = self.extend_recurrence(level, locked, step);
             let steps = step + 1;
-            let broke = beta < 1e-12;
+            let broke = beta < UNCOUPLED;
             // The space of a random vector has a part of every eigenspace: the largest eigenvalue among them.
             let whole = steps == space || broke && wanted == 1;
             if steps == check || whole {
@@ -90,7 +97,7 @@ impl Lanczos {
             if broke {
                 // The recurrence has filled an invariant subspace: go on in another.
                 self.off_diagonal.push(0.0);
-                self.push_random(level, graph.n, rng);
+                self.push_random(level, graph.n, isolated, rng);
                 self.orthogonality.restart();
             } else {
                 self.off_diagonal.push(beta);
@@ -106,12 +113,13 @@ impl Lanczos {
         project(level, &self.basis[..count * self.stride], &mut self.vector, &mut self.coefficients);
     }
 
-    /// Appends a random unit vector orthogonal to the basis.
-    fn push_random(&mut self, level: Level, n: usize, rng: &mut Stream) {
+    /// Appends a random unit vector orthogonal to the basis and 0 on isolated nodes.
+    fn push_random(&mut self, level: Level, n: usize, isolated: &[usize], rng: &mut Stream) {
         let count = self.basis.len() / self.stride;
         loop {
             self.vector.clear();
             self.vector.extend((0..n).map(|_| 2.0 * rng.unit() - 1.0));
+            isolated.iter().for_each(|&node| self.vector[node] = 0.0);
             self.vector.resize(self.stride, 0.0);
             // Twice, because the first leaves rounding errors relative to what it removes.
             self.orthogonalise(level, count);

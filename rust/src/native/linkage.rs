@@ -136,8 +136,8 @@ impl WardTree {
         }
         self.0.rows = n;
         let (_, stride) = self.0.places();
-        self.0.distances.clear();
-        self.0.distances.resize(stride * stride, f64::INFINITY);
+        distance::make_square(&mut self.0.distances, stride)?;
+        self.0.distances.fill(f64::INFINITY);
         for i in 0..n {
             for j in i + 1..n {
                 let distance = distance(i, j);
@@ -219,6 +219,7 @@ impl Work {
         self.panels.squared_norms(&mut self.norms);
         let norm = self.norms.iter().copied().fold(0.0, f64::max);
         distance::check_reach(&self.norms)?;
+        distance::make_square(&mut self.distances, self.panels.padded())?;
         let spoilt = distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.distances);
         let exact = integers && norm < 1_125_899_906_842_624.0;
         if exact || !spoilt {
@@ -574,6 +575,7 @@ mod tests {
                     let mut work = Work { rows: n, centre: vec![0.0; m], ..Work::default() };
                     work.panels.pack(patch, &work.centre);
                     work.panels.squared_norms(&mut work.norms);
+                    distance::make_square(&mut work.distances, work.panels.padded()).unwrap();
                     distance::pairwise(level, Form::Difference, &work.panels, &work.norms, &mut work.distances);
                     prop_assert!(work.tree(level, linkage, k, Rounding::NONE).is_ok());
                     work.cut(k, &mut slow);

@@ -8,8 +8,9 @@
 
 use super::{Matrix, Query, Task, Values};
 use crate::error::{Error, Result};
+use crate::parallel::{Workers, for_each_chunk};
 
-/// Marks, in [`Presorted::order`], a row whose value differs from that of the row before it.
+/// Marks, in an order, a row whose value differs from that of the row before it.
 const NEW_VALUE: u32 = 1 << 31;
 
 /// Every feature's values and the order of its rows.
@@ -24,63 +25,33 @@ pub struct Presorted {
     pub columns: usize,
     /// The data as single precision, column by column; what scikit-learn's trees compare.
     values: Vec<f32>,
-    /// Per feature, the rows below the mode in ascending order, then those above it in descending order.
-    order: Vec<u32>,
-    /// Where each feature's order begins, with the end of the last one.
-    starts: Vec<usize>,
-    /// Number of rows below the mode, per feature.
-    lows: Vec<usize>,
-    /// The mode of each feature.
-    modes: Vec<f32>,
+    orders: Vec<Order>,
+}
+
+/// The order of one feature.
+#[derive(Debug, Clone, Default)]
+struct Order {
+    /// The rows below the mode in ascending order, then those above it in descending order.
+    rows: Vec<u32>,
+    /// Number of rows below the mode.
+    low: usize,
+    mode: f32,
 }
 
 impl Presorted {
-    /// Sorts every feature of `data`. All values must be finite in single precision.
-    pub fn new(data: Matrix<'_>) -> Result<Self> {
+    /// Sorts every feature of `data`, one at a time on each worker. All values must be finite in single precision.
+    pub fn new(data: Matrix<'_>, workers: Workers<'_>) -> Result<Self> {
         let Matrix { rows, columns, .. } = data;
         if rows >= NEW_VALUE as usize {
             return Err(Error::value("the number of rows", rows, "less than 2^31"));
         }
         let mut values = Vec::new();
-        by_columns(data, &mut values)?;
-        let mut order = Vec::new();
-        let (mut starts, mut lows, mut modes) = (vec![0], Vec::new(), Vec::new());
-        let mut keys: Vec<u64> = Vec::with_capacity(rows);
-        for column in values.chunks_exact(rows.max(1)) {
-            // Counts are mostly zeros: where they are the mode beyond doubt, the others alone are sorted.
-            let zeros = column.iter().filter(|&&value| value == 0.0).count();
-            let mostly_zero = 2 * zeros > rows;
-            keys.clear();
-            keys.extend(
-                column
-                    .iter()
-                    .zip(0u64..)
-                    .filter(|&(&value, _)| !(mostly_zero && value == 0.0))
-                    .map(|(&value, row)| u64::from(ordered_bits(value)) << 32 | row),
-            );
-            keys.sort_unstable();
-            let (begin, end) = if mostly_zero {
-                let at = keys.partition_point(|key| key >> 32 < u64::from(ordered_bits(0.0)));
-                (at, at)
-            } else {
-                longest_run(&keys)
-            };
-            let mut push = |keys: &mut dyn Iterator<Item = &u64>| {
-                let mut last = None;
-                for &key in keys {
-                    let new = last != Some(key >> 32);
-                    order.push(key as u32 | if new { NEW_VALUE } else { 0 });
-                    last = Some(key >> 32);
-                }
-            };
-            push(&mut keys[..begin].iter());
-            push(&mut keys[end..].iter().rev());
-            lows.push(begin);
-            modes.push(if mostly_zero { 0.0 } else { column[keys[begin] as u32 as usize] });
-            starts.push(order.len());
-        }
-        order.shrink_to_fit();
-        Ok(Presorted { rows, columns: modes.len().max(columns), values, order, starts, lows, modes })
+        by_columns(data, workers, &mut values)?;
+        let mut orders = vec![Order::default(); columns];
+        for_each_chunk(workers, &mut orders, 1, Vec::new, |keys, column, order| {
+            order[0] = Order::new(&values[column * rows..][..rows], keys);
+        });
+        Ok(Presorted { rows, columns, values, orders })
     }
 
     /// One feature's values, by row.
@@ -97,14 +68,15 @@ impl Presorted {
     /// The mode of a feature.
     #[inline]
     pub fn mode(&self, column: usize) -> f32 {
-        self.modes[column]
+        self.orders[column].mode
     }
 
     /// The order of a feature: rows below the mode ascending, rows above it descending. Each item is to be
     /// read with [`unpack`].
     #[inline]
     pub(crate) fn order(&self, column: usize) -> (&[u32], &[u32]) {
-        self.order[self.starts[column]..self.starts[column + 1]].split_at(self.lows[column])
+        let order = &self.orders[column];
+        order.rows.split_at(order.low)
     }
 
     /// Whether `data` has the shape that was sorted.
@@ -140,6 +112,44 @@ impl Presorted {
         // Trees read the presorted copy, never the data.
         let data = Matrix { values: Values::F32(&[]), rows: self.rows, columns: self.columns };
         Ok(grow(&Task { data, rows: &rows, columns: &columns, classes, n_classes }))
+    }
+}
+
+impl Order {
+    /// Sorts a feature; `keys` is memory that serves again.
+    fn new(column: &[f32], keys: &mut Vec<u64>) -> Self {
+        // Counts are mostly zeros: where they are the mode beyond doubt, the others alone are sorted.
+        let zeros = column.iter().filter(|&&value| value == 0.0).count();
+        let mostly_zero = 2 * zeros > column.len();
+        keys.clear();
+        keys.extend(
+            column
+                .iter()
+                .zip(0u64..)
+                .filter(|&(&value, _)| !(mostly_zero && value == 0.0))
+                .map(|(&value, row)| u64::from(ordered_bits(value)) << 32 | row),
+        );
+        keys.sort_unstable();
+        let (begin, end) = if mostly_zero {
+            let at = keys.partition_point(|key| key >> 32 < u64::from(ordered_bits(0.0)));
+            (at, at)
+        } else {
+            longest_run(keys)
+        };
+        let mut rows = Vec::with_capacity(keys.len() - (end - begin));
+        let mut push = |keys: &mut dyn Iterator<Item = &u64>| {
+            let mut last = None;
+            for &key in keys {
+                let new = last != Some(key >> 32);
+                rows.push(key as u32 | if new { NEW_VALUE } else { 0 });
+                last = Some(key >> 32);
+            }
+        };
+        push(&mut keys[..begin].iter());
+        push(&mut keys[end..].iter().rev());
+        let mode =
+            if mostly_zero { 0.0 } else { keys.get(begin).map_or(0.0, |&key| column[key as u32 as usize]) };
+        Order { rows, low: begin, mode }
     }
 }
 
@@ -180,7 +190,7 @@ impl<'a> Sorted<'a> {
                 Ok(whole)
             }
             None => {
-                self.own = Presorted::new(task.data)?;
+                self.own = Presorted::new(task.data, Workers::new(1))?;
                 Ok(&self.own)
             }
         }
@@ -194,7 +204,7 @@ impl<'a> Sorted<'a> {
                 Ok(whole.single())
             }
             None => {
-                by_columns(query.data, &mut self.asked)?;
+                by_columns(query.data, Workers::new(1), &mut self.asked)?;
                 Ok(Columns { values: &self.asked, rows: query.data.rows })
             }
         }
@@ -223,23 +233,30 @@ pub(crate) fn too_large(value: f64, row: usize, column: usize) -> Error {
 }
 
 /// Writes the data to `out` column by column in single precision, by blocks that fit the first-level cache.
-fn by_columns(data: Matrix<'_>, out: &mut Vec<f32>) -> Result<()> {
+fn by_columns(data: Matrix<'_>, workers: Workers<'_>, out: &mut Vec<f32>) -> Result<()> {
     const BLOCK: usize = 32;
     let Matrix { rows, columns, values } = data;
     out.clear();
     out.resize(rows * columns, 0.0);
-    for row in (0..rows).step_by(BLOCK) {
-        for column in (0..columns).step_by(BLOCK) {
-            for i in row..rows.min(row + BLOCK) {
-                for j in column..columns.min(column + BLOCK) {
-                    out[j * rows + i] = match values {
-                        Values::F32(x) => x[i * columns + j],
-                        Values::F64(x) => x[i * columns + j] as f32,
-                    };
+    for_each_chunk(
+        workers,
+        out,
+        BLOCK * rows,
+        || (),
+        |(), block, out| {
+            let first = block * BLOCK;
+            for row in (0..rows).step_by(BLOCK) {
+                for i in row..rows.min(row + BLOCK) {
+                    for (j, column) in out.chunks_exact_mut(rows).enumerate() {
+                        column[i] = match values {
+                            Values::F32(x) => x[i * columns + first + j],
+                            Values::F64(x) => x[i * columns + first + j] as f32,
+                        };
+                    }
                 }
             }
-        }
-    }
+        },
+    );
     match out.iter().position(|value| !value.is_finite()) {
         Some(at) => {
             let (row, column) = (at % rows, at / rows);
@@ -274,7 +291,8 @@ mod tests {
     #[test]
     fn an_order_leaves_out_the_mode() {
         let x = [3.0, 0.0, -1.0, 0.0, 5.0, -0.0, 5.0];
-        let sorted = Presorted::new(Matrix { values: Values::F64(&x), rows: 7, columns: 1 }).unwrap();
+        let matrix = Matrix { values: Values::F64(&x), rows: 7, columns: 1 };
+        let sorted = Presorted::new(matrix, Workers::new(1)).unwrap();
         let rows = |items: &[u32]| items.iter().map(|&item| unpack(item)).collect::<Vec<_>>();
         let (low, high) = sorted.order(0);
         assert_eq!(rows(low), [(2, 1)]);
@@ -286,9 +304,8 @@ mod tests {
     #[test]
     fn values_that_single_precision_cannot_hold_are_refused() {
         for bad in [f64::NAN, f64::INFINITY, 1e300] {
-            assert!(
-                Presorted::new(Matrix { values: Values::F64(&[0.0, bad]), rows: 1, columns: 2 }).is_err()
-            );
+            let matrix = Matrix { values: Values::F64(&[0.0, bad]), rows: 1, columns: 2 };
+            assert!(Presorted::new(matrix, Workers::new(2)).is_err());
         }
     }
 }

@@ -13,14 +13,14 @@
 //!
 //! The null space of `L` is known: one vector `sqrt(d)` on each connected component; where these are more than are wanted,
 //! those of the largest are taken, so that small pieces do not pass for clusters (any others would do as well for the
-//! objective; scikit-learn's depend on rounding). A Lanczos recurrence (`lanczos`) finds the others, so that any number of
+//! objective; scikit-learn's depend on rounding). A node without edges is an eigenvector by itself, of eigenvalue 1. A Lanczos recurrence (`lanczos`) finds the others, so that any number of
 //! components works. It sees a single vector of an eigenspace, and repeated eigenvalues take a symmetry of the graph, or
 //! pieces that next to nothing holds together: where nodes look alike, or an eigenvalue is all but zero, it is asked
 //! again for what it may have missed.
 //!
 //! Cost O(n^2 m) for distances, besides the recurrence.
 
-use super::graph::{Affinity, Graph};
+use super::graph::{Affinity, Graph, Pieces};
 use super::kmeans::KMeans;
 use super::lanczos::{Lanczos, TOLERANCE};
 use super::{ClusterSession, Clusterer, Matrix, Values};
@@ -127,35 +127,57 @@ impl Work {
     /// Fills `found` with `wanted` eigenvectors of the lowest eigenvalues of `L`, which are the largest of `N`: orthonormal but
     /// where more pieces are to be told apart than there are vectors.
     fn lowest_eigenvectors(&mut self, level: Level, wanted: usize, clusters: usize, rng: &mut Stream) {
-        let Work { graph, lanczos, found, .. } = self;
-        let stride = graph.stride;
-        found.clear();
-        let volumes = graph.null_space(found);
-        let null = volumes.len();
-        if null >= wanted {
-            // Which of them are taken says which pieces are told apart: the largest, and not what chance would mix, which
-            // would differ from one start to the next. The rest lies in the origin.
-            let mut largest: Vec<usize> = (0..null).collect();
-            largest.sort_by(|&a, &b| volumes[b].total_cmp(&volumes[a]));
-            largest.truncate(wanted.max(clusters));
-            let pieces = std::mem::replace(found, vec![0.0; wanted * stride]);
-            for (rank, piece) in largest.into_iter().enumerate() {
-                // With fewer vectors than clusters, smaller pieces lie further out on the axes of larger ones.
-                let further = (1 + rank / wanted) as f64;
-                let axis = &mut found[rank % wanted * stride..][..stride];
-                let piece = &pieces[piece * stride..][..stride];
-                axis.iter_mut().zip(piece).for_each(|(sum, value)| *sum += further * value);
-            }
+        self.found.clear();
+        let Pieces { volumes, isolated } = self.graph.null_space(&mut self.found);
+        if volumes.len() >= wanted {
+            self.tell_apart(&volumes, wanted, clusters);
             return;
         }
-        let mut values = vec![1.0; null];
-        lanczos.extend(level, graph, wanted - null, rng, found, &mut values);
-        if wanted == graph.n || values[null] < NEARLY_IN_PIECES && graph.tells_nodes_apart(level) {
+        let connected = wanted.min(self.graph.n - isolated.len());
+        let mut values = vec![1.0; volumes.len()];
+        if connected > values.len() {
+            self.recur(level, &isolated, connected, &mut values, rng);
+        }
+        self.add_isolated(&isolated, &values, wanted);
+    }
+
+    /// Makes `wanted` vectors of the null vectors of more pieces.
+    fn tell_apart(&mut self, volumes: &[f64], wanted: usize, clusters: usize) {
+        let stride = self.graph.stride;
+        // Which of them are taken says which pieces are told apart: the largest, and not what chance would mix, which
+        // would differ from one start to the next. The rest lies in the origin.
+        let mut largest: Vec<usize> = (0..volumes.len()).collect();
+        largest.sort_by(|&a, &b| volumes[b].total_cmp(&volumes[a]));
+        largest.truncate(wanted.max(clusters));
+        let pieces = std::mem::replace(&mut self.found, vec![0.0; wanted * stride]);
+        for (rank, piece) in largest.into_iter().enumerate() {
+            // With fewer vectors than clusters, smaller pieces lie further out on the axes of larger ones.
+            let further = (1 + rank / wanted) as f64;
+            let axis = &mut self.found[rank % wanted * stride..][..stride];
+            let piece = &pieces[piece * stride..][..stride];
+            axis.iter_mut().zip(piece).for_each(|(sum, value)| *sum += further * value);
+        }
+    }
+
+    /// Appends eigenvectors of the nodes with edges to the null vectors, up to `wanted` in all, and their eigenvalues of `N`.
+    fn recur(
+        &mut self,
+        level: Level,
+        isolated: &[usize],
+        wanted: usize,
+        values: &mut Vec<f64>,
+        rng: &mut Stream,
+    ) {
+        let Work { graph, lanczos, found, .. } = self;
+        let (null, stride) = (values.len(), graph.stride);
+        lanczos.extend(level, graph, isolated, wanted - null, rng, found, values);
+        let all = wanted == graph.n - isolated.len();
+        if all || values[null] < NEARLY_IN_PIECES && graph.tells_nodes_apart(level) {
             return;
         }
         // Vectors that were missed because they share an eigenvalue with others take the places of lower ones.
         loop {
-            lanczos.extend(level, graph, 1, rng, found, &mut values);
+            lanczos.extend(level, graph, isolated, 1, rng, found, values);
             let lowest = (null..wanted).fold(null, |low, v| if values[v] < values[low] { v } else { low });
             let missed = values[wanted] > values[lowest] + TOLERANCE;
             if missed {
@@ -168,6 +190,27 @@ impl Work {
                 return;
             }
         }
+    }
+
+    /// Puts isolated nodes, whose eigenvalue of `N` is 0, before vectors of lower ones; `wanted` stay.
+    fn add_isolated(&mut self, isolated: &[usize], values: &[f64], wanted: usize) {
+        let stride = self.graph.stride;
+        let above = values.iter().filter(|&&value| value >= 0.0).count();
+        if isolated.is_empty() || above >= wanted {
+            return;
+        }
+        let vectors = std::mem::take(&mut self.found);
+        let of = |keep: fn(f64) -> bool| {
+            vectors.chunks_exact(stride).zip(values).filter(move |&(_, &v)| keep(v)).flat_map(|(v, _)| v)
+        };
+        self.found.extend(of(|value| value >= 0.0));
+        for &node in isolated.iter().take(wanted - above) {
+            let at = self.found.len() + node;
+            self.found.resize(self.found.len() + stride, 0.0);
+            self.found[at] = 1.0;
+        }
+        self.found.extend(of(|value| value < 0.0));
+        self.found.truncate(wanted * stride);
     }
 
     /// Divides each eigenvector by the roots of the degrees and fixes its sign: the entry of largest size is positive.
@@ -275,10 +318,12 @@ mod tests {
             share in 0.0..1.0f64,
             nearest in proptest::option::of(2usize..8),
             gap in 0.0..15.0f64,
+            alone in 0usize..4,
         ) {
-            // Two groups, from overlapping to out of each other's reach.
+            // Two groups, from overlapping to out of each other's reach, and some observations out of everyone's.
             let n = values.len() / 2;
-            let values: Vec<f64> = (0..2 * n).map(|at| values[at] + if at < n { gap } else { 0.0 }).collect();
+            let place = |at: usize| (if at < n { gap } else { 0.0 }) + if at < 2 * alone { 1e3 * (1 + at / 2) as f64 } else { 0.0 };
+            let values: Vec<f64> = (0..2 * n).map(|at| values[at] + place(at)).collect();
             let affinity = match nearest {
                 Some(count) => Affinity::NearestNeighbors { n_neighbors: count.min(n) },
                 None => Affinity::Rbf { gamma: 1.0 },

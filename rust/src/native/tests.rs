@@ -11,6 +11,7 @@ use super::presorted::Presorted;
 use super::split::Criterion;
 use super::tree::{NO_CHILD, Splitter, Tree, TreeParameters};
 use super::{ClassifySession, Matrix, Query, Task, Values};
+use crate::parallel::Workers;
 use crate::rng::{Purpose, Stream};
 use crate::simd::Level;
 use proptest::prelude::*;
@@ -203,7 +204,7 @@ fn grow<K: super::split::Key>(
     parameters: &TreeParameters,
     level: Level,
 ) -> Tree {
-    let presorted = Presorted::new(case.matrix()).unwrap();
+    let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
     let mut patch = Patch::<K>::new();
     patch.load(&presorted, &case.task(case.matrix()), parameters.uses_orders());
     let mut tree = Tree::default();
@@ -268,7 +269,7 @@ proptest! {
 
     #[test]
     fn a_session_predicts_what_the_tree_says(case in case(0usize..6)) {
-        let presorted = Presorted::new(case.matrix()).unwrap();
+        let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
         let model = single_tree(&presorted, TreeParameters::default());
         let mut session = model.session_at(Level::supported());
         let mut proba = vec![0.0; case.held_out.len() * case.n_classes];
@@ -357,7 +358,7 @@ proptest! {
 
     #[test]
     fn instruction_sets_and_earlier_tasks_change_nothing(case in case(0usize..6), other in case(0usize..6)) {
-        let presorted = Presorted::new(case.matrix()).unwrap();
+        let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
         let tree = |criterion| single_tree(&presorted, TreeParameters { criterion, ..TreeParameters::default() });
         let (gini, entropy) = (tree(Criterion::Gini), tree(Criterion::Entropy));
         let forest = |parameters| Forest { presorted: Some(&presorted), parameters: ForestParameters { n_estimators: 5, ..parameters } };
@@ -407,7 +408,7 @@ fn small(x: &[f32], columns: usize, classes: &[u32], n_classes: usize) -> Case {
 #[test]
 fn two_rows_make_a_stump() {
     let case = small(&[0.0, 5.0, 1.0, 5.0, 0.4, 0.0, 0.6, 9.0], 2, &[1, 0], 2);
-    let presorted = Presorted::new(case.matrix()).unwrap();
+    let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
     let tree = single_tree(&presorted, TreeParameters::default());
     assert_eq!(case.predict(tree.session_at(Level::supported())), [0.0, 1.0, 1.0, 0.0]);
 }
@@ -415,7 +416,7 @@ fn two_rows_make_a_stump() {
 #[test]
 fn equal_rows_of_different_classes_share_a_leaf() {
     let case = small(&[2.0, 2.0, 2.0, 2.0, 2.0, 1.0], 1, &[0, 0, 1, 2], 3);
-    let presorted = Presorted::new(case.matrix()).unwrap();
+    let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
     let tree = single_tree(&presorted, TreeParameters::default());
     assert_eq!(case.predict(tree.session_at(Level::supported())), [0.5, 0.25, 0.25, 0.5, 0.25, 0.25]);
 }
@@ -423,7 +424,7 @@ fn equal_rows_of_different_classes_share_a_leaf() {
 #[test]
 fn one_class_is_certain() {
     let case = small(&[1.0, 2.0, 3.0, 9.0], 1, &[2, 2, 2], 4);
-    let presorted = Presorted::new(case.matrix()).unwrap();
+    let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
     let tree = single_tree(&presorted, TreeParameters::default());
     let forest = Forest { presorted: Some(&presorted), parameters: ForestParameters::random_forest(1) };
     let extra = Forest { presorted: Some(&presorted), parameters: ForestParameters::extra_trees(1) };
@@ -453,7 +454,7 @@ fn values_within_the_threshold_are_one_value() {
 fn equally_good_features_win_equally_often() {
     let x: Vec<f32> = (0..12).flat_map(|row| [row as f32; 4]).collect();
     let case = small(&x, 4, &(0..12).map(|row| u32::from(row >= 6)).collect::<Vec<_>>(), 2);
-    let presorted = Presorted::new(case.matrix()).unwrap();
+    let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
     let model = ForestParameters::single(TreeParameters::default());
     let mut wins = [0u32; 4];
     for index in 0..4000 {
@@ -468,7 +469,7 @@ fn equally_good_features_win_equally_often() {
 fn a_forest_kept_is_the_forest_of_a_session() {
     let case = Case::new(4, 60, 5, 3, 0);
     let whole = small(&case.x, 5, &(0..60).map(|row| row % 3).collect::<Vec<_>>(), 3);
-    let presorted = Presorted::new(whole.matrix()).unwrap();
+    let presorted = Presorted::new(whole.matrix(), Workers::new(1)).unwrap();
     let forest = ForestParameters::random_forest(2);
     let mut rng = Stream::new(5, Purpose::Classifier, 1);
     let trees = forest.grow(&presorted, &whole.classes, 3, &mut rng).unwrap();
@@ -490,7 +491,7 @@ fn too_many_neighbours_are_refused() {
 #[test]
 fn data_of_another_shape_is_refused() {
     let case = small(&[1.0, 2.0, 3.0], 1, &[0, 1], 2);
-    let presorted = Presorted::new(case.matrix()).unwrap();
+    let presorted = Presorted::new(case.matrix(), Workers::new(1)).unwrap();
     let model = single_tree(&presorted, TreeParameters::default());
     let other = Matrix { values: Values::F32(&[1.0, 2.0]), rows: 2, columns: 1 };
     let mut rng = Stream::new(0, Purpose::Classifier, 0);

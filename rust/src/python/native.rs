@@ -240,10 +240,10 @@ pub struct Presorted(presorted::Presorted);
 #[pymethods]
 impl Presorted {
     #[new]
-    fn new(py: Python<'_>, x: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn new(py: Python<'_>, x: &Bound<'_, PyAny>, threads: usize) -> PyResult<Self> {
         let data = Data::new(x)?;
         let data = data.matrix()?;
-        Ok(Presorted(detached(py, 1, |_| presorted::Presorted::new(data))?))
+        Ok(Presorted(detached(py, threads, |workers| presorted::Presorted::new(data, workers))?))
     }
 }
 
@@ -415,9 +415,9 @@ pub fn native_grow<'py>(
         "forest" => forest_parameters(params)?,
         other => return Err(unknown("the method", other, "tree or forest")),
     };
-    let trees = detached(py, 1, |_| {
+    let trees = detached(py, 1, |workers| {
         let mut rng = Stream::new(seed, Purpose::Standalone, 0);
-        let presorted = &presorted::Presorted::new(data)?;
+        let presorted = &presorted::Presorted::new(data, workers)?;
         forest.grow(presorted, &classes, n_classes, &mut rng)
     })?;
     let out = PyDict::new(py);
