@@ -713,7 +713,7 @@ def test_fit(case):
 
 
 def test_out_of_memory():
-    advice = r"Labels failed on all the data.* smaller parts of the data \(max_samples\), or reference='overlap'"
+    advice = r"Labels failed on all the data.* smaller parts of the data .* max_samples, or reference='overlap'"
     with pytest.raises(MemoryError, match=advice):
         mp(clusterer=Labels(exhausted)).fit(X)
 

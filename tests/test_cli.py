@@ -335,6 +335,16 @@ def test_demo(tmp_path, capsys):
     assert (tmp_path / "out" / "genes.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("other", ["2_0", "02", "+2"])
+def test_labels_are_numbers_only_where_they_are_written_as_such(other, tmp_path, capsys):
+    groups = np.array(["2", other, "3"])[GROUPS]
+    (tmp_path / "labels.txt").write_text("\n".join(groups) + "\n")
+    FRAME.to_csv(tmp_path / "bare.csv", index=False)
+    explain = ["explain", str(tmp_path / "bare.csv"), "--labels", str(tmp_path / "labels.txt"), *SMALL]
+    assert main([*explain, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == sorted(["2", other, "3"])
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [

@@ -26,6 +26,7 @@ from spies import SpyClassifier, SpyClusterer, notes
 
 import clusterwhy as cw
 from clusterwhy import LOCOMP, LOCORampart, LOCOSplit, native
+from clusterwhy._native_ensemble import NativeEngine
 
 N, M = 72, 10
 NAMES = [f"gene{j}" for j in range(M)]
@@ -464,8 +465,11 @@ def test_to_anndata_refuses_other_cells(named):
         model.to_anndata(cells()[:, :9].copy())
     with pytest.raises(ValueError, match="adata has 9 observations, but 72 were fitted"):
         model.to_anndata(cells()[:9].copy())
-    with pytest.raises(ValueError, match="in another order; pass adata"):
+    with pytest.raises(ValueError, match="but they are in another order; pass adata"):
         model.to_anndata(cells()[:, ::-1].copy())
+    others = [*model.feature_names_in_[1:], "another"]
+    with pytest.raises(ValueError, match="as many variables as were fitted, 10, but only 9 of them were fitted"):
+        model.to_anndata(cells(var=pd.DataFrame(index=others)))
     with pytest.raises(TypeError, match="key_added must be a string, got 3"):
         model.to_anndata(cells(), key_added=3)
     # Other names altogether are the caller's affair: symbols for identifiers.
@@ -609,3 +613,30 @@ def test_estimators_that_work_in_place_get_a_copy_of_data_that_they_may_not_writ
     found = clone(model).set_params(clusterer=kmeans).fit(given)
     assert np.isfinite(found.feature_importances_).all()
     np.testing.assert_array_equal(given, X + 100.0)
+
+
+def test_rampart_copies_data_in_another_order_once(monkeypatch):
+    seen = []
+    original = NativeEngine.cluster
+
+    def cluster(self, *arguments):
+        seen.append(self.X)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(NativeEngine, "cluster", cluster)
+    wide = np.asfortranarray(np.tile(X, 3))
+    model = cw.LOCORampart(KMeans(3, n_init=1), n_features_to_select=3, n_patches=40, max_samples=0.4, random_state=0)
+    found = model.fit(wide)
+    assert len(seen) == len(found.rounds_) > 2
+    assert all(data is seen[0] for data in seen)
+    expected = clone(model).fit(np.ascontiguousarray(wide))
+    np.testing.assert_array_equal(found.ranking_, expected.ranking_)
+
+
+def test_labels_of_bytes_and_of_booleans_in_objects_are_labels():
+    names = np.array([b"x", b"y", b"z"])[np.arange(len(X)) % 3]
+    model = cw.LOCOMP(KMeans(3, n_init=1), n_patches=20, random_state=0, reference=names)
+    assert set(model.fit(X).classes_.tolist()) == {"x", "y", "z"}
+    halves = np.array([True, False], dtype=object)[np.arange(len(X)) % 2]
+    model = cw.LOCOMP(KMeans(2, n_init=1), n_patches=20, random_state=0, reference=halves)
+    assert set(model.fit(X).classes_.tolist()) == {True, False}

@@ -422,6 +422,12 @@ def test_feature_generalizability_refuses(arguments, message):
         feature_generalizability(**arguments)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, float, object])
+def test_noise_is_noise_whatever_the_dtype(dtype):
+    truth = ["a", "a", "b", "b", "b", "b"]
+    assert matched_accuracy(truth, np.array([0, 0, -1, -1, -2, 1], dtype=dtype)) == 0.5
+
+
 def test_feature_generalizability_takes_classifiers_alone():
     with pytest.raises(TypeError, match="classifier must be a classifier, got KMeans"):
         feature_generalizability([1, 2], np.eye(6)[:, :2], [0, 1] * 3, classifier=KMeans(2))

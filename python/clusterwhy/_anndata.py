@@ -89,10 +89,14 @@ def write_scores(model: Any, adata: Any, key_added: str) -> None:
             f"adata has {adata.n_obs} observations, but {len(model.labels_)} were fitted; pass the same ones"
         )
     names = getattr(model, "feature_names_in_", None)
-    if names is not None and set(names) == set(adata.var_names) and list(names) != list(adata.var_names):
+    # Wholly different names may be others of the same variables: symbols and identifiers.
+    if names is not None and list(names) != list(adata.var_names) and (shared := set(names) & set(adata.var_names)):
+        other = (
+            "they are in another order" if len(shared) == len(names) else f"only {len(shared)} of them were fitted"
+        )
         raise ValueError(
-            "adata has the variables that were fitted, but in another order; "
-            "pass adata[:, model.feature_names_in_].copy()"
+            f"adata has as many variables as were fitted, {adata.n_vars}, but {other}; pass "
+            "adata[:, model.feature_names_in_].copy()"
         )
     clear_scores(adata, key)
     for name, values in feature_columns(model).items():

@@ -27,7 +27,10 @@ PART_ADVICE = (
     "if it needs more observations or features than that, make the parts larger (max_samples, max_features; "
     "calibration_size in LOCOSplit)"
 )
-MEMORY_ADVICE = "smaller parts of the data (max_samples), or reference='overlap' where all are clustered, take less"
+MEMORY_ADVICE = (
+    "smaller parts of the data take less: where these are parameters, a smaller max_samples, or reference='overlap' "
+    "where all are clustered"
+)
 WANTED = "fit_predict, or fit and labels_, or fit and predict"
 
 

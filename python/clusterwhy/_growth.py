@@ -41,7 +41,12 @@ Votes = tuple[NDArray[Any], NDArray[np.uint64]]
 
 
 class Engine(Protocol):
-    """Fits minipatches from `start` on, and yields what it finds in blocks of its own choice, in order."""
+    """Fits minipatches of `X` from `start` on, and yields what it finds in blocks of its own choice, in order."""
+
+    @property
+    def X(self) -> Any:
+        """The data, as it reads them."""
+        ...
 
     def cluster(self, patches: Minipatches, start: int, progress: Progress) -> Iterator[NDArray[np.int64]]:
         """Yield labels (b, n) as the clusterer names them."""

@@ -339,13 +339,13 @@ class ExplanationMixin(AtomicFit):
         members = list(sets.values()) if isinstance(sets, Mapping) else list(sets)
         if not labels:
             labels = list(range(len(members)))
-        return labels, [self._feature_positions(member, kind) for member in members]
+        known = positions_of_names(vars(self).get("feature_names_in_"))
+        return labels, [self._feature_positions(member, kind, known) for member in members]
 
-    def _feature_positions(self, members: Any, kind: str) -> NDArray[np.int64]:
+    def _feature_positions(self, members: Any, kind: str, known: Mapping[Any, int]) -> NDArray[np.int64]:
         if isinstance(members, (str, bytes)) or not isinstance(members, Iterable):
             raise TypeError(f"each of the {kind} must be a list of features, got {members!r}")
-        names = self.feature_names_in_ if "feature_names_in_" in vars(self) else None
-        found = feature_positions(members, kind, names, self.n_features_in_)
+        found = feature_positions(members, kind, known, self.n_features_in_)
         if not found.size:
             raise ValueError(f"one of the {kind} is empty; each needs at least one feature")
         return np.unique(found)
@@ -365,9 +365,15 @@ class ImportanceMixin(SelectorMixin, ExplanationMixin):
         return resolve_selection(wanted, m)
 
 
-def feature_positions(members: Iterable[Any], kind: str, names: Any, n_features: int) -> NDArray[np.int64]:
-    """Resolve feature names (where there are any) and positions to positions, in the order given."""
-    known: dict[Any, int] = {} if names is None else {name: j for j, name in enumerate(names)}
+def positions_of_names(names: Any) -> dict[Any, int]:
+    """Number the names of features, if there are any."""
+    return {} if names is None else {name: j for j, name in enumerate(names)}
+
+
+def feature_positions(
+    members: Iterable[Any], kind: str, known: Mapping[Any, int], n_features: int
+) -> NDArray[np.int64]:
+    """Resolve feature names, of which `known` has the positions, and positions to positions, in the order given."""
     out = []
     for member in members:
         if isinstance(member, str):

@@ -82,7 +82,8 @@ class LOCOMixin(ImportanceMixin):
             return "store_sample_importances=False, which does not keep it"
         if name.startswith("cluster_monte_carlo") and self._has("cluster_importances_"):
             return "splits, which estimate no Monte-Carlo errors by cluster; monte_carlo_errors_ has the global ones"
+        loss = vars(self).get("_loss_", self.loss)
         return (
-            f"loss={self.loss!r}: it is one figure for the whole set, not a mean over observations. Use "
+            f"loss={loss!r}: it is one figure for the whole set, not a mean over observations. Use "
             "loss='hinge', 'margin', 'brier', 'log' or 'zero_one'."
         )

@@ -26,7 +26,7 @@ from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
-from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
+from clusterwhy._patches import Minipatches, pack_bits
 from clusterwhy._precision import warn_coarse_features
 from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._reference import (
@@ -283,7 +283,6 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
         """Return which minipatches hold any of each set (B, len(members)), and how many hold none and vote."""
         ensemble = self._ensemble_
         active = self.patches_.features
-        held = unpack_bits(ensemble.holds, ensemble.n_features)
         touched = np.empty((ensemble.n_patches, len(members)), dtype=bool)
         for column, (label, positions) in enumerate(zip(labels, members, strict=True)):
             if active is not None:
@@ -294,7 +293,11 @@ class MinipatchMixin(ReportsProgress, LOCOMixin):
                         f"{self._names()[gone].tolist()}"
                     )
                 positions = np.searchsorted(active, positions)
-            touched[:, column] = held[:, positions].any(axis=1)
+            # Only the words of bits that have members of the set.
+            words = np.unique(positions // 64)
+            members_of_set = np.zeros((1, ensemble.n_features), dtype=bool)
+            members_of_set[0, positions] = True
+            touched[:, column] = (ensemble.holds[:, words] & pack_bits(members_of_set)[:, words]).any(axis=1)
         counts = (~touched & ensemble.voting[:, None]).sum(axis=0)
         for label, count, positions in zip(labels, counts, members, strict=True):
             if count < MIN_ELIGIBLE:

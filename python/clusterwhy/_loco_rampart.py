@@ -199,6 +199,8 @@ class LOCORampart(MinipatchMixin):
             part = None if checkpoint is None else checkpoint.part(title.replace(" ", "-"))
             design = self._round_design(X.shape, active, turn, seed)
             choice, engine = settings.choose_engine(X, design.n_columns, workers)
+            # In the engine's order: the next round does not make another copy.
+            X = engine.X
             reference = given
             if reference is None:
                 reference = self._round_reference(X, active, settings, seed, found, part)

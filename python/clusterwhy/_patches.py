@@ -214,4 +214,10 @@ def pack_bits(mask: NDArray[Any]) -> NDArray[np.uint64]:
 def unpack_bits(words: NDArray[np.uint64], columns: int) -> NDArray[np.bool_]:
     """Undo :func:`pack_bits`."""
     flat = np.ascontiguousarray(words.astype("<u8", copy=False)).view(np.uint8)
-    return np.unpackbits(flat, axis=1, count=columns, bitorder="little").astype(bool)
+    return np.unpackbits(flat, axis=1, count=columns, bitorder="little").view(bool)
+
+
+def bits_at(words: NDArray[np.uint64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Unpack a few columns of what :func:`pack_bits` packed."""
+    found = words[:, columns // 64] >> (columns % 64).astype(np.uint64)
+    return (found & np.uint64(1)).astype(bool)

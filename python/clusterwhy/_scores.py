@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy import _core
-from clusterwhy._patches import pack_bits, unpack_bits
+from clusterwhy._patches import bits_at, pack_bits
 from clusterwhy._validation import NOISE
 from clusterwhy._votes import Ensemble, LeaveOneOut
 
@@ -156,10 +156,9 @@ def _callable_scores(
         base[scored] = first
         samples = np.full((len(labels), ensemble.n_features), np.nan)
     features = np.full(ensemble.n_features, np.nan)
-    held = unpack_bits(ensemble.holds, ensemble.n_features)
     width = max(1, CALLABLE_BYTES // (8 * max(1, proba.size)))
     for start in range(0, ensemble.n_features, width):
-        block = held[:, start : start + width]
+        block = bits_at(ensemble.holds, np.arange(start, min(start + width, ensemble.n_features)))
         few = ensemble.with_sets(pack_bits(block), block.shape[1])
         without = _core.probabilities(few, loo, threads)
         for offset in range(block.shape[1]):

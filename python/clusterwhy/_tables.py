@@ -150,7 +150,10 @@ def _check_names(columns: Any) -> None:
 
 def _columns_of_dates(X: Any, columns: Any) -> bool:
     """Whether any of the data are dates or times, which NumPy would count in nanoseconds without a word."""
-    types: list[Any] = [getattr(X, "dtype", None)] if columns is None else [X[name].dtype for name in columns]
+    types: list[Any] = [getattr(X, "dtype", None)]
+    if columns is not None:
+        # Not column by column, of which pandas would keep every one.
+        types = list(X.dtypes) if hasattr(X, "dtypes") else [X[name].dtype for name in columns]
     # NumPy's and pandas' types have a kind; those of polars say it themselves.
     return any(
         getattr(found, "kind", None) in ("m", "M") or (hasattr(found, "is_temporal") and found.is_temporal())

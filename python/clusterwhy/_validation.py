@@ -172,6 +172,8 @@ def label_array(labels: Any, n_expected: int | None, what: str) -> NDArray[Any]:
     shape = "(n,)" if n_expected is None else f"({n_expected},)"
     if array.ndim != 1 or n_expected not in (None, len(array)):
         raise ValueError(f"{what} must have one label per observation, shape {shape}, got shape {array.shape}")
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "backslashreplace")
     if array.dtype.kind == "O":
         array = _plain(array, what)
     if array.dtype.kind in "fc":
@@ -188,7 +190,7 @@ def label_array(labels: Any, n_expected: int | None, what: str) -> NDArray[Any]:
         raise ValueError(f"{what} must be below 2**63, got {array.max()}; number the clusters from 0")
     if array.dtype.kind in "iuf":
         return array.astype(np.int64, copy=False)
-    if array.dtype.kind in "bUS":
+    if array.dtype.kind in "bU":
         return array
     raise ValueError(f"{what} must be integers (negative for noise) or strings, got dtype {array.dtype}")
 
@@ -206,6 +208,8 @@ def _plain(array: NDArray[Any], what: str) -> NDArray[Any]:
     kinds = {type(value) for value in array}
     if all(issubclass(kind, str) for kind in kinds):
         return array.astype(str)
+    if all(issubclass(kind, (bool, np.bool_)) for kind in kinds):
+        return array.astype(bool)
     if all(_is_integer(value) for value in array):
         try:
             return array.astype(np.int64)
@@ -218,7 +222,7 @@ def _plain(array: NDArray[Any], what: str) -> NDArray[Any]:
 def check_cluster_labels(labels: Any, n_expected: int | None, what: str) -> NDArray[np.int64]:
     """Check what a clusterer returned: one whole number per observation, negative for noise."""
     array = label_array(labels, n_expected, what)
-    if array.dtype.kind in "US":
+    if array.dtype.kind == "U":
         raise ValueError(
             f"{what} must be whole numbers (-1 for noise), got dtype {array.dtype} with values such as "
             f"{array[:3].tolist()}; number the clusters, as sklearn.preprocessing.LabelEncoder does"

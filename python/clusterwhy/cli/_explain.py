@@ -29,7 +29,7 @@ def explain(options: Namespace) -> None:
         "classes": model.classes_.tolist(),
         "loo_error": getattr(model, "loo_error_", None),
         "seed": options.seed,
-        "engine": str(getattr(model, "engine_", "sklearn")),
+        "engine": str(model.engine_) if hasattr(model, "engine_") else None,
     }
     save(frame, options, summary, groups)
     if options.plot:

@@ -105,11 +105,15 @@ def with_names(X: Any, names: list[str] | None) -> Any:
 
 
 def as_labels(values: Any, n_samples: int, what: str) -> NDArray[Any]:
-    """Return labels as whole numbers where all of them are, else as strings."""
+    """Return labels as whole numbers where all of them are written as such, else as strings."""
     array = np.asarray(values)
     if array.dtype.kind in "OUS" and all(isinstance(value, str) for value in array):
+        array = array.astype(str)
         try:
-            array = array.astype(np.int64)
-        except ValueError:
-            array = array.astype(str)
+            numbers = array.astype(np.int64)
+        except (ValueError, OverflowError):
+            numbers = None
+        # Python reads 2_0 as 20 and 01 as 1, which may be other labels.
+        if numbers is not None and (numbers.astype(str) == array).all():
+            array = numbers
     return label_array(array, n_samples, what)

@@ -10,7 +10,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from sklearn.utils.validation import check_is_fitted
 
-from clusterwhy._patches import unpack_bits
+from clusterwhy._patches import bits_at
 from clusterwhy._validation import check_count, label_array
 from clusterwhy._votes import Ensemble
 from clusterwhy.displays._axes import SEQUENTIAL, Display, cluster_names, colour_map, draw_cluster_names, width_of
@@ -152,7 +152,7 @@ def coassociation(ensemble: Ensemble, samples: NDArray[np.int64]) -> NDArray[np.
         votes = ensemble.votes[part][:, samples]
         if votes.ndim == 3:
             votes = votes.argmax(axis=2)
-        voted = unpack_bits(ensemble.voters[part], ensemble.n_samples)[:, samples]
+        voted = bits_at(ensemble.voters[part], samples)
         for k in range(ensemble.n_classes):
             own = ((votes == k) & voted).astype(np.float32)
             alike += own.T @ own

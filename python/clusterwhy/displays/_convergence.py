@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy._inference import rank_features
-from clusterwhy._scores import check_loss, prepare, summarise
+from clusterwhy._scores import prepare, summarise
 from clusterwhy._validation import check_count, check_option, n_threads
 from clusterwhy.displays._axes import COLOURS, Display, label_decades, short_names, width_of
 from clusterwhy.displays._reading import (
@@ -114,7 +114,7 @@ class ConvergenceDisplay(Display):
         points = check_count(n_points, "n_points", minimum=2)
         start = min(max(5, ensemble.n_patches // 32), ensemble.n_patches)
         sizes = np.unique(np.rint(np.geomspace(start, ensemble.n_patches, points)).astype(np.int64))
-        threads, loss = n_threads(estimator.n_jobs), check_loss(estimator.loss)
+        threads, loss = n_threads(estimator.n_jobs), estimator._loss_
         ready = prepare(ensemble, loss)
         active = estimator.patches_.features
         scores = np.full((len(sizes), estimator.n_features_in_), np.nan)

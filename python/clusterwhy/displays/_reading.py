@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from clusterwhy._importances import UndefinedScoreError, default_names, feature_positions
+from clusterwhy._importances import UndefinedScoreError, default_names, feature_positions, positions_of_names
 from clusterwhy._inference import rank_features
 from clusterwhy._validation import check_count
 from clusterwhy._votes import Ensemble
@@ -53,7 +53,8 @@ def read_names(estimator: Any, given: Any) -> Any:
 
 def score_name(estimator: Any) -> str:
     """Say what the scores are."""
-    loss = getattr(estimator, "loss", None)
+    # That of the fit, where it is kept, and not a parameter set since.
+    loss = getattr(estimator, "_loss_", getattr(estimator, "loss", None))
     if isinstance(loss, str):
         return f"rise of the {loss.replace('_', '-')} loss without the feature"
     return "importance"
@@ -97,7 +98,7 @@ def choose_features(
         return order if max_display is None else order[: check_count(max_display, "max_display")]
     if isinstance(features, (str, bytes)) or not isinstance(features, Iterable):
         raise TypeError(f"features must be a list of names or positions, got {features!r}")
-    chosen = feature_positions(features, "the display", names, len(names))
+    chosen = feature_positions(features, "the display", positions_of_names(names), len(names))
     if not chosen.size:
         raise ValueError("features must name at least one feature to draw, got none")
     return chosen

@@ -19,7 +19,7 @@ from sklearn.utils import check_random_state
 from clusterwhy._fitting import check_classifier
 from clusterwhy._validation import check_count, check_option
 
-from ._matching import NOISE, match_labels
+from ._matching import is_noise, match_labels
 from ._validation import as_labels, as_scores, check_dense, top_features
 
 
@@ -241,7 +241,7 @@ def _seeded(estimator: Any, rng: np.random.RandomState) -> Any:
 
 def _without_noise(X: npt.NDArray[Any], labels: Any, part: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     labels = np.asarray(labels)
-    kept = labels != NOISE
+    kept = ~is_noise(labels)
     if not kept.any():
         raise ValueError(f"the clusterer found nothing but noise in the {part} part of {labels.size} observations.")
     return X[kept], labels[kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,23 @@ from scipy.optimize import linear_sum_assignment
 
 from ._validation import as_labels
 
-NOISE = -1
+
+def is_noise(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Whether labels are those of noise: numbers below 0, as everywhere."""
+    return np.array([isinstance(label, numbers.Real) and label < 0 for label in labels.tolist()], dtype=np.bool_)
 
 
 def match_labels(labels: npt.NDArray[Any], reference: npt.NDArray[Any]) -> dict[Any, Any]:
     """Return the one-to-one naming of labels by reference labels that agrees on most observations.
 
-    Noise (-1) in `labels` is given no name, nor is a label left over when all reference labels are taken.
+    Noise (below 0) in `labels` is given no name, nor is a label left over when all reference labels are taken.
     """
     names, codes = np.unique(labels, return_inverse=True)
     reference_names, reference_codes = np.unique(reference, return_inverse=True)
     table = np.zeros((names.size, reference_names.size), dtype=np.int64)
     np.add.at(table, (codes, reference_codes), 1)
-    if np.issubdtype(names.dtype, np.number):
-        kept = names != NOISE
-        names, table = names[kept], table[kept]
+    kept = ~is_noise(names)
+    names, table = names[kept], table[kept]
     rows, columns = linear_sum_assignment(table, maximize=True)
     return dict(zip(names[rows].tolist(), reference_names[columns].tolist(), strict=True))
 
@@ -38,7 +41,7 @@ def matched_accuracy(y_true: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         True classes: integers or strings.
     labels : array-like of shape (n_samples,)
         Clusters. Their number may differ from that of the classes; the observations of clusters left without
-        a class are wrong, and so is noise (-1), as DBSCAN and HDBSCAN give it.
+        a class are wrong, and so is noise (below 0), as DBSCAN and HDBSCAN give it.
 
     Returns
     -------
