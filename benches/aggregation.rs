@@ -9,7 +9,6 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use clusterwhy::aggregate::sample_scores;
-use clusterwhy::bits::BitMatrix;
 use clusterwhy::loss::Loss;
 use clusterwhy::parallel::{Workers, for_each_chunk};
 use clusterwhy::rng::{Purpose, Stream};
@@ -133,14 +132,7 @@ fn run(case: &Case, threads: usize) {
     let level = simd::level();
     let workers = Workers::new(threads);
     let design = Minipatches::new(n, m, rows, columns, 0).expect("sizes fit");
-    let bits = |columns: usize, mark: &dyn Fn(usize, &mut [u64])| {
-        let stride = columns.div_ceil(64);
-        let mut words = vec![0; patches * stride];
-        words.chunks_exact_mut(stride).enumerate().for_each(|(b, row)| mark(b, row));
-        BitMatrix::from_words(words, columns)
-    };
-    let voters = bits(design.n_samples, &|b, row| design.mark_left_out(b, row));
-    let holds = bits(design.n_features, &|b, row| design.mark_held(b, row));
+    let (voters, holds) = (design.left_out(0..patches, workers), design.held(0..patches, workers));
     let mut rng = Stream::new(0, Purpose::Standalone, 0);
     let labels: Vec<i32> = (0..n).map(|_| rng.below(k) as i32).collect();
     let hard: Vec<u16> = (0..patches * n).map(|_| rng.below(k) as u16).collect();

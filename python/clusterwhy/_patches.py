@@ -105,8 +105,12 @@ class Minipatches:
         return start, max(start, stop)
 
     def _draw(self, start: int, stop: int, columns: bool) -> NDArray[np.int64]:
-        sizes = (self.n_samples, self._n_active, self.n_rows, self.n_columns)
-        return _core.minipatch_indices(*sizes, self.seed, start, stop, columns)
+        return _core.minipatch_indices(*self._design, start, stop, columns)
+
+    @property
+    def _design(self) -> tuple[int, int, int, int, int]:
+        """What the core draws from."""
+        return self.n_samples, self._n_active, self.n_rows, self.n_columns, self.seed
 
     @property
     def _n_active(self) -> int:
@@ -143,8 +147,7 @@ class Minipatches:
         return self._bits(*self._bounds(b), columns=True)
 
     def _bits(self, start: int, stop: int, *, columns: bool) -> NDArray[np.uint64]:
-        sizes = (self.n_samples, self._n_active, self.n_rows, self.n_columns)
-        return _core.minipatch_bits(*sizes, self.seed, start, stop, columns)
+        return _core.minipatch_bits(*self._design, start, stop, columns)
 
 
 def minipatches(

@@ -195,10 +195,15 @@ def label_array(labels: Any, n_expected: int | None, what: str) -> NDArray[Any]:
     raise ValueError(f"{what} must be integers (negative for noise) or strings, got dtype {array.dtype}")
 
 
+def missing_labels(array: NDArray[Any]) -> list[int]:
+    """List the observations without a label."""
+    # pandas has missing values of its own; only they have no truth value, and only NaN differs from itself.
+    return [i for i, v in enumerate(array) if v is None or type(v).__name__ in ("NAType", "NaTType") or v != v]
+
+
 def _plain(array: NDArray[Any], what: str) -> NDArray[Any]:
     """Turn an object array of integers or of strings into a plain one."""
-    # pandas has missing values of its own; only they have no truth value, and only NaN differs from itself.
-    missing = [i for i, v in enumerate(array) if v is None or type(v).__name__ in ("NAType", "NaTType") or v != v]
+    missing = missing_labels(array)
     if missing:
         raise ValueError(
             f"{what} must not contain missing values, got {array[missing[0]]!r} for observation {missing[0]}; "

@@ -49,6 +49,11 @@ impl BitMatrix {
         &self.words
     }
 
+    /// All words, without the matrix.
+    pub fn into_words(self) -> Vec<u64> {
+        self.words
+    }
+
     /// The words of one set.
     #[inline(always)]
     pub fn row(&self, row: usize) -> &[u64] {

@@ -288,27 +288,12 @@ fn minipatch_bits<'py>(
     stop: usize,
     columns: bool,
 ) -> PyResult<Bound<'py, PyArray2<u64>>> {
-    let patches = stop.saturating_sub(start);
-    let stride = if columns { n_features } else { n_samples }.div_ceil(64);
-    let words = detached(py, 1, |workers| {
+    let bits = detached(py, 1, |workers| {
         let design = Minipatches::new(n_samples, n_features, n_rows, n_columns, seed)?;
-        let mut words = vec![0; patches * stride];
-        parallel::for_each_chunk(
-            workers,
-            &mut words,
-            stride,
-            || (),
-            |(), index, row| {
-                if columns {
-                    design.mark_held(start + index, row)
-                } else {
-                    design.mark_left_out(start + index, row)
-                }
-            },
-        );
-        Ok(words)
+        Ok(if columns { design.held(start..stop, workers) } else { design.left_out(start..stop, workers) })
     })?;
-    Ok(matrix(patches, stride, words).into_pyarray(py))
+    let stride = bits.stride();
+    Ok(matrix(stop.saturating_sub(start), stride, bits.into_words()).into_pyarray(py))
 }
 
 /// Seeds for the random states of estimators that are not the core's own.

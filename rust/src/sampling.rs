@@ -4,7 +4,11 @@
 //! wherever they are needed, in O(n + m + (N + M) / 64) per minipatch. Rows and columns come from streams of
 //! their own, so the rows do not change with the number of features.
 
+use std::ops::Range;
+
+use crate::bits::BitMatrix;
 use crate::error::{Error, Result};
+use crate::parallel::{Workers, for_each_chunk};
 use crate::rng::{Purpose, Stream};
 
 /// The design of an ensemble of minipatches.
@@ -65,9 +69,31 @@ impl Minipatches {
         Stream::new(self.seed, Purpose::Columns, b as u64).subset(self.n_features, self.n_columns)
     }
 
-    /// Marks, in a row of words, the observations that minipatch `b` leaves out, and so may vote on: observation `i` is
-    /// bit `i % 64` of word `i / 64`.
-    pub fn mark_left_out(&self, b: usize, words: &mut [u64]) {
+    /// The observations that each of some minipatches leaves out, and so may vote on.
+    pub fn left_out(&self, patches: Range<usize>, workers: Workers<'_>) -> BitMatrix {
+        self.bits(patches, self.n_samples, workers, |b, words| self.mark_left_out(b, words))
+    }
+
+    /// The features that each of some minipatches holds.
+    pub fn held(&self, patches: Range<usize>, workers: Workers<'_>) -> BitMatrix {
+        self.bits(patches, self.n_features, workers, |b, words| self.mark_held(b, words))
+    }
+
+    fn bits(
+        &self,
+        patches: Range<usize>,
+        columns: usize,
+        workers: Workers<'_>,
+        mark: impl Fn(usize, &mut [u64]) + Sync,
+    ) -> BitMatrix {
+        let stride = columns.div_ceil(64);
+        let mut words = vec![0; patches.len() * stride];
+        for_each_chunk(workers, &mut words, stride, || (), |(), index, row| mark(patches.start + index, row));
+        BitMatrix::from_words(words, columns)
+    }
+
+    /// Marks them in a row of words: observation `i` is bit `i % 64` of word `i / 64`.
+    fn mark_left_out(&self, b: usize, words: &mut [u64]) {
         words.fill(u64::MAX);
         if let Some(last) = words.last_mut().filter(|_| !self.n_samples.is_multiple_of(64)) {
             *last = (1 << (self.n_samples % 64)) - 1;
@@ -75,8 +101,8 @@ impl Minipatches {
         self.rows(b).iter().for_each(|&i| words[i as usize / 64] &= !(1 << (i % 64)));
     }
 
-    /// Marks, in a row of words that are 0, the features that minipatch `b` holds.
-    pub fn mark_held(&self, b: usize, words: &mut [u64]) {
+    /// Marks them in a row of words that are 0.
+    fn mark_held(&self, b: usize, words: &mut [u64]) {
         self.columns(b).iter().for_each(|&j| words[j as usize / 64] |= 1 << (j % 64));
     }
 }
@@ -97,15 +123,14 @@ mod tests {
     fn masks_agree_with_indices() {
         for samples in [64, 70] {
             let patches = Minipatches::new(samples, 9, 20, 4, 5).unwrap();
-            for b in 0..30 {
-                let (mut left_out, mut held) = (vec![0; samples.div_ceil(64)], [0]);
-                patches.mark_left_out(b, &mut left_out);
-                patches.mark_held(b, &mut held);
+            let (left_out, held) =
+                (patches.left_out(3..30, Workers::new(2)), patches.held(3..30, Workers::new(2)));
+            for b in 3..30 {
                 let (rows, columns) = (patches.rows(b), patches.columns(b));
-                let marked = |words: &[u64], at: u32| words[at as usize / 64] >> (at % 64) & 1 == 1;
-                assert!((0..samples as u32).all(|i| marked(&left_out, i) != rows.contains(&i)));
-                assert!((0..9).all(|j| marked(&held, j) == columns.contains(&j)));
-                assert_eq!(left_out.iter().map(|word| word.count_ones()).sum::<u32>(), samples as u32 - 20);
+                assert!((0..samples).all(|i| left_out.contains(b - 3, i) != rows.contains(&(i as u32))));
+                assert!((0..9).all(|j| held.contains(b - 3, j) == columns.contains(&(j as u32))));
+                let count: u32 = left_out.row(b - 3).iter().map(|word| word.count_ones()).sum();
+                assert_eq!(count, samples as u32 - 20);
             }
         }
     }

@@ -14,6 +14,8 @@ from ._validation import as_labels
 
 def is_noise(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Whether labels are those of noise: numbers below 0, as everywhere."""
+    if labels.dtype.kind in "iuf":
+        return np.asarray(labels < 0)
     return np.array([isinstance(label, numbers.Real) and label < 0 for label in labels.tolist()], dtype=np.bool_)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse
 
+from clusterwhy._validation import missing_labels
+
 
 def as_scores(importances: Any, name: str, *, ndim: int) -> npt.NDArray[np.float64]:
     """Return `importances` as a float64 array of `ndim` dimensions, with NaN allowed."""
@@ -34,11 +36,9 @@ def as_labels(labels: Any, name: str) -> npt.NDArray[Any]:
     array = np.asarray(labels)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a non-empty array of one dimension, got shape {array.shape}.")
-    if array.dtype.kind in "fO":
-        # Only what is missing is not equal to itself.
-        missing = [i for i, label in enumerate(array.tolist()) if label is None or (label == label) is not True]
-        if missing:
-            raise ValueError(f"{name} must be there for every observation, got {array[missing[0]]} for {missing[0]}.")
+    missing = missing_labels(array) if array.dtype.kind in "fO" else []
+    if missing:
+        raise ValueError(f"{name} must be there for every observation, got {array[missing[0]]} for {missing[0]}.")
     return array
 
 

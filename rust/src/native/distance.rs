@@ -185,8 +185,8 @@ pub fn make_square(out: &mut Vec<f64>, rows: usize) -> Result<()> {
     memory::resize(out, rows.saturating_mul(rows), 0.0, "the distances of all pairs of observations")
 }
 
-/// Euclidean distances between all pairs of rows, into a square matrix of [`Panels::padded`] rows and columns
-/// ([`make_square`]) whose entries beyond the real rows are meaningless. `norms` are the squared norms of the rows.
+/// Euclidean distances between all pairs of rows: `out` becomes a square matrix of [`Panels::padded`] rows and
+/// columns whose entries beyond the real rows are meaningless. `norms` are the squared norms of the rows.
 ///
 /// Returns whether cancellation spoilt a distance: [`Form::Product`] leaves few of the leading digits when a
 /// squared distance is below 2^-16 of the squared norms. Cost n^2 m / 2 multiplications and additions.
@@ -195,13 +195,14 @@ pub fn pairwise(
     form: Form,
     panels: &Panels<f64, WIDTH>,
     norms: &[f64],
-    out: &mut [f64],
-) -> bool {
-    assert_eq!(out.len(), panels.padded() * panels.padded(), "a square of distances");
-    match form {
+    out: &mut Vec<f64>,
+) -> Result<bool> {
+    // No fill when the size is unchanged: every entry is written below.
+    make_square(out, panels.padded())?;
+    Ok(match form {
         Form::Product => run_pairwise::<true>(level, panels, norms, out),
         Form::Difference => run_pairwise::<false>(level, panels, norms, out),
-    }
+    })
 }
 
 /// Inner products of every row of `a` with every row of `b`: `out[r * b.padded() + i]`.
@@ -521,8 +522,7 @@ mod tests {
                 let mut bits: Option<Vec<u64>> = None;
                 for level in Level::ALL.into_iter().filter(|&l| l <= Level::supported()) {
                     let mut out = Vec::new();
-                    make_square(&mut out, panels.padded()).unwrap();
-                    pairwise(level, form, &panels, &norms, &mut out);
+                    pairwise(level, form, &panels, &norms, &mut out).unwrap();
                     let mut here = Vec::new();
                     for i in 0..n {
                         for j in 0..n {
@@ -576,8 +576,7 @@ mod tests {
         let panels = packed::<f64, WIDTH>(&values, 3, 2);
         let (mut norms, mut out) = (Vec::new(), Vec::new());
         panels.squared_norms(&mut norms);
-        make_square(&mut out, panels.padded()).unwrap();
-        assert!(pairwise(Level::Baseline, Form::Product, &panels, &norms, &mut out));
+        assert!(pairwise(Level::Baseline, Form::Product, &panels, &norms, &mut out).unwrap());
         assert_eq!(out[2], 0.0);
     }
 

@@ -81,9 +81,8 @@ impl Graph {
         self.panels.pack(patch, &self.centre);
         self.panels.squared_norms(&mut self.norms);
         distance::check_reach(&self.norms)?;
-        distance::make_square(&mut self.square, self.panels.padded())?;
-        if distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.square) {
-            distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.square);
+        if distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.square)? {
+            distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.square)?;
         }
         self.n = patch.rows;
         self.stride = self.panels.padded();

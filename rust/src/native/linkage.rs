@@ -219,8 +219,8 @@ impl Work {
         self.panels.squared_norms(&mut self.norms);
         let norm = self.norms.iter().copied().fold(0.0, f64::max);
         distance::check_reach(&self.norms)?;
-        distance::make_square(&mut self.distances, self.panels.padded())?;
-        let spoilt = distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.distances);
+        let spoilt =
+            distance::pairwise(level, Form::Product, &self.panels, &self.norms, &mut self.distances)?;
         let exact = integers && norm < 1_125_899_906_842_624.0;
         if exact || !spoilt {
             // The sum of m products and the updates of n merges each round by a few units of 2^-53; the
@@ -234,7 +234,7 @@ impl Work {
         }
         self.centre.fill(0.0);
         self.panels.pack(patch, &self.centre);
-        distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.distances);
+        distance::pairwise(level, Form::Difference, &self.panels, &self.norms, &mut self.distances)?;
         // Without rounding to fear, no comparison is too close.
         let _ = self.tree(level, linkage, k, Rounding::NONE);
         Ok(())
@@ -575,8 +575,7 @@ mod tests {
                     let mut work = Work { rows: n, centre: vec![0.0; m], ..Work::default() };
                     work.panels.pack(patch, &work.centre);
                     work.panels.squared_norms(&mut work.norms);
-                    distance::make_square(&mut work.distances, work.panels.padded()).unwrap();
-                    distance::pairwise(level, Form::Difference, &work.panels, &work.norms, &mut work.distances);
+                    distance::pairwise(level, Form::Difference, &work.panels, &work.norms, &mut work.distances).unwrap();
                     prop_assert!(work.tree(level, linkage, k, Rounding::NONE).is_ok());
                     work.cut(k, &mut slow);
                     prop_assert_eq!(labels(linkage, k, patch).unwrap(), slow);
