@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestCentroid
 
 import clusterwhy as cw
@@ -217,6 +218,23 @@ def test_methods_and_models(folder, capsys):
 def test_clusterers(clusterer, folder, capsys):
     few = ["--n-patches", "8", "--max-samples", "0.6", "--max-features", "0.5", "--jobs", "1", "-q"]
     assert len(run(capsys, "explain", folder / "d.csv", "-k", 2, "--clusterer", clusterer, *few)) == M
+
+
+def test_a_growing_ensemble_takes_its_budget(folder, capsys):
+    """`--n-patches auto` stops where `--tol` or `--max-patches` say, as the estimator does."""
+    options = ["-k", 3, "--n-patches", "auto", "--tol", 0, "--max-patches", 300, "--seed", 0, "--jobs", 1]
+    code = main(["explain", str(folder / "d.csv"), "--format", "json", *map(str, options)])
+    printed = capsys.readouterr()
+    assert code == 0 and "not yet precise after 300 minipatches" in printed.err
+    with pytest.warns(ConvergenceWarning, match="after 300 minipatches"):
+        expected = cw.LOCOMP(
+            AgglomerativeClustering(3), n_patches="auto", tol=0, max_patches=300, random_state=0
+        ).fit(FRAME)
+    found = json.loads(printed.out)
+    assert found["n_patches"] == 300
+    importance = pd.DataFrame(found["scores"]).set_index("feature")["importance"]
+    np.testing.assert_array_equal(importance[NAMES], expected.feature_importances_)
+    run(capsys, "explain", folder / "d.csv", "-k", 3, "--n-patches", "auto", "--tol", 9, "--max-seconds", 9, "-q")
 
 
 def test_standardized_columns_have_no_units(folder, capsys, tmp_path):
@@ -455,6 +473,12 @@ WRONG = {
         2,
         "--n-patches is not for the me",
     ),
+    "a fixed number": (["d.csv", "-k", "3", "--tol", "0.1"], 2, "--tol is for --n-patches auto: pass that too"),
+    "no seconds": (
+        ["d.csv", "-k", "3", "--method", "rampart", "--n-patches", "auto", "--max-seconds", "9"],
+        2,
+        "--max-seconds is not for the method rampart",
+    ),
     "too many features": (
         ["d.csv", "-k", "3", "--method", "locomp", "--max-features", "9"],
         2,
@@ -524,6 +548,8 @@ def test_errors_are_one_line(case, folder, capsys, monkeypatch):
         (["explain", "d.csv", "--jobs", "0"], "argument --jobs: must be a whole number other than 0"),
         (["explain", "d.csv", "--seed", "-1"], "argument --seed: must be a whole number of at least 0"),
         (["explain", "d.csv", "--n-patches", "many"], "argument --n-patches: must be auto or a whole number of at"),
+        (["explain", "d.csv", "--tol", "-1"], "argument --tol: must be a number of at least 0, got '-1'"),
+        (["explain", "d.csv", "--max-seconds", "inf"], "argument --max-seconds: must be a number of at least 0"),
         *[
             (
                 ["explain", "d.csv", "--max-samples", size],

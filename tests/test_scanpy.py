@@ -13,6 +13,7 @@ import pytest
 import scanpy as sc
 from scipy import sparse
 from sklearn.cluster import DBSCAN, KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsClassifier
 
 import clusterwhy as cw
@@ -144,6 +145,18 @@ def test_params(ranked):
     rank(adata, "group", clusterer=KMeans(3), classifier=KNeighborsClassifier(3), **FEW)
     assert adata.uns[KEY]["params"]["clusterer"] == "KMeans(n_clusters=3)"
     assert adata.uns[KEY]["params"]["classifier"] == "KNeighborsClassifier(n_neighbors=3)"
+
+
+def test_a_growing_ensemble(ranked):
+    """As precise as is asked for, within the most that is asked for; and it is written how many that took."""
+    adata = cells()
+    sizes = {**FEW, "n_patches": "auto", "max_patches": 400}
+    with pytest.warns(ConvergenceWarning, match="after 400 minipatches"):
+        rank(adata, "group", tol=0, **sizes)
+    assert (adata.uns[KEY]["params"]["n_patches"], adata.uns[KEY]["n_patches"]) == ("auto", 400)
+    assert adata.var[f"{KEY}_score"].equals(ranked.var[f"{KEY}_score"])
+    rank(adata, "group", tol=9, **{**sizes, "max_patches": 5000})
+    assert adata.uns[KEY]["n_patches"] < 1000
 
 
 @pytest.mark.parametrize("base", [None, 2.0])

@@ -113,3 +113,5 @@ def write_scores(model: Any, adata: Any, key_added: str) -> None:
     }
     if hasattr(model, "loo_error_"):
         adata.uns[key]["loo_error"] = float(model.loo_error_)
+    if hasattr(model, "n_patches_"):
+        adata.uns[key]["n_patches"] = model.n_patches_

@@ -271,7 +271,7 @@ class ExplanationMixin(AtomicFit):
             ``_mc_se``, ``_pval``, ``_pval_adj`` (Benjamini-Hochberg; with the Monte-Carlo error where it is
             known) and ``_rank``; ``varm[key]`` (M, K), the clusters' scores; ``obs[key]``, the labels, and
             ``obs[f"{key}_stability"]``, how far the minipatches agree on them; and ``uns[key]`` with the
-            parameters, the classes and the error.
+            parameters, the classes, the error and the number of minipatches.
 
         Returns
         -------

@@ -59,7 +59,21 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
 }
 
 # Options that are parameters of some methods and not of others.
-OPTIONS = ("classifier", "n_patches", "max_samples", "max_features", "n_repeats", "loss", "engine")
+OPTIONS = (
+    "classifier",
+    "n_patches",
+    "tol",
+    "max_patches",
+    "max_seconds",
+    "max_samples",
+    "max_features",
+    "n_repeats",
+    "loss",
+    "engine",
+)
+
+# Those of them that say when a growing ensemble is large enough.
+OF_GROWTH = ("tol", "max_patches", "max_seconds")
 
 # Those of them that are sizes of parts of the data: of its observations, and of its features.
 SIZES = ("max_samples", "max_features")
@@ -76,9 +90,13 @@ def check_options(methods: list[str], options: Namespace) -> None:
         if method in GLOBAL_ONLY and getattr(options, "by_cluster", False):
             raise UsageError(f"--by-cluster is not for the method {method}, which scores the whole clustering alone")
     for name in OPTIONS:
-        if getattr(options, name) is not None and not any(name in parameters(method) for method in methods):
-            flag = name.replace("_", "-")
-            raise UsageError(f"--{flag} is not for the method {' or '.join(methods)}: leave it out")
+        if getattr(options, name) is None:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if not any(name in parameters(method) for method in methods):
+            raise UsageError(f"{flag} is not for the method {' or '.join(methods)}: leave it out")
+        if name in OF_GROWTH and options.n_patches != "auto":
+            raise UsageError(f"{flag} is for --n-patches auto: pass that too, or leave it out")
     if options.loss not in (None, *POINTWISE) and getattr(options, "by_cluster", False):
         raise UsageError(
             f"--by-cluster is not for --loss {options.loss}, which is one figure for the whole clustering: take "

@@ -28,6 +28,7 @@ def explain(options: Namespace) -> None:
         "n_features": model.n_features_in_,
         "classes": model.classes_.tolist(),
         "loo_error": getattr(model, "loo_error_", None),
+        "n_patches": getattr(model, "n_patches_", None),
         "seed": options.seed,
         "engine": str(model.engine_) if hasattr(model, "engine_") else None,
     }

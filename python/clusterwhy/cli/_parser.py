@@ -117,6 +117,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--n-patches", type=count_or_auto, metavar="B", help="minipatches (1000), or auto: until the top is precise"
     )
+    model.add_argument("--tol", type=nonnegative, help="of auto: error of a top score, beside the largest score (0.05)")
+    model.add_argument("--max-patches", type=count, metavar="B", help="of auto: the most minipatches (50000)")
+    model.add_argument("--max-seconds", type=nonnegative, metavar="S", help="of auto: about how long (no limit)")
     part = "of a minipatch: a fraction, or a count"
     model.add_argument("--max-samples", type=size, metavar="SIZE", help=f"observations {part} (0.2)")
     model.add_argument("--max-features", type=size, metavar="SIZE", help=f"features {part} (0.2)")
@@ -179,6 +182,14 @@ def proportion(text: str) -> float:
         if 0 < float(text) < 1:
             return float(text)
     raise ArgumentTypeError(f"must lie strictly between 0 and 1, got {text!r}")
+
+
+def nonnegative(text: str) -> float:
+    """Read a number that is not below 0."""
+    with suppress(ValueError):
+        if 0 <= float(text) < float("inf"):
+            return float(text)
+    raise ArgumentTypeError(f"must be a number of at least 0, got {text!r}")
 
 
 def size(text: str) -> float:

@@ -39,7 +39,10 @@ def rank_genes_loco(
     use_raw: bool | None = None,
     groups: Any = "all",
     n_genes: int | None = None,
-    n_patches: int = 1000,
+    n_patches: int | str = 1000,
+    tol: float = 0.05,
+    max_patches: int = 50_000,
+    max_seconds: float | None = None,
     max_samples: float = 0.2,
     max_features: float = 0.2,
     loss: Loss = "hinge",
@@ -90,7 +93,7 @@ def rank_genes_loco(
         are reported.
     n_genes : int, default=None
         Genes that are reported for each group; None is all of them.
-    n_patches, max_samples, max_features, loss, engine, n_jobs, verbose
+    n_patches, tol, max_patches, max_seconds, max_samples, max_features, loss, engine, n_jobs, verbose
         As in :class:`~clusterwhy.LOCOMP`. The loss ``"ari"`` has no scores of clusters and is refused.
     corr_method : {"benjamini-hochberg", "bonferroni"}, default="benjamini-hochberg"
         Correction behind ``pvals_adj``, across genes and groups together.
@@ -115,8 +118,8 @@ def rank_genes_loco(
         ``uns[key]["params"]``
             ``groupby`` (or `key_added`), ``reference`` ("rest"), ``method`` ("LOCOMP"), ``use_raw``, ``layer``,
             ``corr_method`` and the parameters of the fit, default estimators included.
-        ``uns[key]["classes"]``, ``["loo_error"]``
-            The groups, and the mean loss of the leave-one-out votes.
+        ``uns[key]["classes"]``, ``["loo_error"]``, ``["n_patches"]``
+            The groups, the mean loss of the leave-one-out votes, and the number of minipatches.
         ``obs[key]``, ``obs[f"{key}_stability"]``
             The consensus label of each cell (the categories of `groupby` that occur, as strings), and the share of
             the minipatches with the cell that gave it this label. Missing for cells without a label.
@@ -183,6 +186,9 @@ def rank_genes_loco(
         clusterer,
         classifier,
         n_patches=n_patches,
+        tol=tol,
+        max_patches=max_patches,
+        max_seconds=max_seconds,
         max_samples=max_samples,
         max_features=max_features,
         loss=loss,
@@ -225,6 +231,7 @@ def rank_genes_loco(
         **tables,
         "classes": names,
         "loo_error": float(loco.loo_error_),
+        "n_patches": loco.n_patches_,
     }
     _write_features(adata, key, loco, features, names)
     if labels is not None and not hasattr(adata.obs[groupby], "cat"):
