@@ -225,7 +225,8 @@ def test_a_growing_ensemble_takes_its_budget(folder, capsys):
     options = ["-k", 3, "--n-patches", "auto", "--tol", 0, "--max-patches", 300, "--seed", 0, "--jobs", 1]
     code = main(["explain", str(folder / "d.csv"), "--format", "json", *map(str, options)])
     printed = capsys.readouterr()
-    assert code == 0 and "not yet precise after 300 minipatches" in printed.err
+    assert code == 0
+    assert "not yet precise after 300 minipatches" in printed.err
     with pytest.warns(ConvergenceWarning, match="after 300 minipatches"):
         expected = cw.LOCOMP(
             AgglomerativeClustering(3), n_patches="auto", tol=0, max_patches=300, random_state=0

@@ -117,7 +117,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--n-patches", type=count_or_auto, metavar="B", help="minipatches (1000), or auto: until the top is precise"
     )
-    model.add_argument("--tol", type=nonnegative, help="of auto: error of a top score, beside the largest score (0.05)")
+    model.add_argument("--tol", type=nonnegative, help="of auto: a top score's error beside the largest score (0.05)")
     model.add_argument("--max-patches", type=count, metavar="B", help="of auto: the most minipatches (50000)")
     model.add_argument("--max-seconds", type=nonnegative, metavar="S", help="of auto: about how long (no limit)")
     part = "of a minipatch: a fraction, or a count"
