@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
+from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans, SpectralClustering
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -48,6 +50,10 @@ def rampart(**changes):
 def split(**changes):
     settings = {"classifier": DecisionTreeClassifier(), "random_state": 0}
     return LOCOSplit(changes.pop("clusterer", kmeans()), **{**settings, **changes})
+
+
+def picks():
+    return ColumnTransformer([("two", "passthrough", [0, 2])])
 
 
 class Labels(BaseEstimator):
@@ -641,6 +647,45 @@ FITS = {
         ValueError,
         r"the classifier Proba \(minipatch 0\) gave \[3.0.* expected probabilities, from 0 to 1: normalise them",
     ),
+    "classes of another fit": (
+        lambda: mp(classifier=Renamed()).fit(X),
+        ValueError,
+        r"classifier Renamed \(minipatch 0\) has classes_ \[10, 11, 12\], expected the whole numbers .* 0 to 2, in",
+    ),
+    # what has no features, or asks for them by their place
+    **{
+        f"precomputed {name}": (
+            lambda model=model: model.fit(X @ X.T),
+            ValueError,
+            f"^{role} must take features, got {name}.*'precomputed.*: with .* distances between observations",
+        )
+        for role, name, model in [
+            ("clusterer", "DBSCAN", mp(clusterer=DBSCAN(metric="precomputed"))),
+            ("clusterer", "Pipeline", split(clusterer=make_pipeline(None, DBSCAN(metric="precomputed")))),
+            ("clusterer", "SpectralClustering", rampart(clusterer=SpectralClustering(affinity="precomputed"))),
+            ("classifier", "KNeighborsClassifier", split(classifier=KNeighborsClassifier(metric="precomputed"))),
+            ("clusterer", "DBSCAN", comparators.PermutationImportance(DBSCAN(metric="precomputed"))),
+        ]
+    },
+    **{
+        f"positions, {name}": (
+            lambda model=model: model.fit(X),
+            ValueError,
+            rf"{role} must take whatever columns it is given, got a ColumnTransformer that asks for \[0, 2\]: parts",
+        )
+        for name, role, model in [
+            ("mp", "clusterer", mp(clusterer=make_pipeline(picks(), kmeans()))),
+            ("rampart", "classifier", rampart(classifier=make_pipeline(picks(), GaussianNB()))),
+            ("split", "classifier", split(classifier=make_pipeline(picks(), GaussianNB()))),
+            ("silhouette", "clusterer", comparators.SilhouetteLOCO(make_pipeline(picks(), kmeans()))),
+            ("stability", "clusterer", comparators.StabilityLOCO(make_pipeline(picks(), kmeans()))),
+        ]
+    },
+    "array for all": (
+        lambda: mp(clusterer=KMeans(3, init=X[:3], n_init=1)).fit(X),
+        ValueError,
+        "minipatch 0, .*; its init may be for all the data, and not fit a part of them",
+    ),
     # large values
     "huge": (
         lambda: mp().fit(X * 1e299),
@@ -674,6 +719,15 @@ FITS = {
         r"X must not be masked, got \d+ masked values: fill them in",
     ),
 }
+
+
+class Renamed(DecisionTreeClassifier):
+    """Has other classes than it was given."""
+
+    def predict_proba(self, X):
+        proba = super().predict_proba(X)
+        self.classes_ = self.classes_ + 10
+        return proba
 
 
 class Proba(DecisionTreeClassifier):

@@ -364,6 +364,36 @@ def test_labels_are_numbers_only_where_they_are_written_as_such(other, tmp_path,
     assert json.loads(capsys.readouterr().out)["classes"] == sorted(["2", other, "3"])
 
 
+def test_labels_of_a_column_stay_as_they_are_written(tmp_path, capsys):
+    codes = {
+        "codes": ["01", "1", "2"],
+        "zeros": ["001", "01", "1"],
+        "whole": ["1.0", "2.0", "3.0"],
+        "plain": ["3", "1", "2"],
+    }
+    classes = {**codes, "whole": [1, 2, 3], "plain": [1, 2, 3]}
+    path = tmp_path / "coded.csv"
+    FRAME.assign(**{name: np.array(values)[GROUPS] for name, values in codes.items()}).to_csv(path, index=False)
+    for name, expected in classes.items():
+        explain = ["explain", str(path), "--labels", name, "--format", "json", *SMALL]
+        others = [option for other in codes if other != name for option in ("--drop", other)]
+        assert main([*explain, *others]) == 0
+        assert json.loads(capsys.readouterr().out)["classes"] == expected
+
+
+def test_what_was_fitted_is_in_the_results(folder, capsys):
+    """How many minipatches, and all parameters, of each method."""
+    options = ["-k", "3", "--format", "json", *SMALL]
+    assert main(["explain", str(folder / "d.csv"), *options]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert (one["n_patches"], one["parameters"]["loss"], one["parameters"]["max_features"]) == (60, "hinge", 3)
+    assert main(["compare", str(folder / "d.csv"), "--methods", "locomp,rampart,prototype", *options]) == 0
+    several = json.loads(capsys.readouterr().out)
+    assert several["parameters"]["locomp"] == one["parameters"]
+    found = several["n_patches"]
+    assert (found["locomp"], found["rampart"][0], found["prototype"]) == (60, 60, None)
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -576,6 +606,14 @@ def test_methods_to_compare(folder, capsys):
     for text, message in {"locomp": "two or more of locomp, rampart, split", "locomp,zz": "got 'zz'"}.items():
         assert main(["compare", str(folder / "d.csv"), "-k", "3", "--methods", text]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_budget_is_for_every_method_that_grows(folder, capsys):
+    compare = ["compare", str(folder / "d.csv"), "-k", "3", "--n-patches", "auto", "--max-seconds", "9", "-q"]
+    assert main([*compare, "--methods", "locomp,rampart"]) == 2
+    message = "--max-seconds is not for the method rampart, which would go on: pass --max-patches in its place"
+    assert message in capsys.readouterr().err
+    assert main([*compare, "--methods", "locomp,prototype"]) == 0
 
 
 def test_unexpected_errors_too(folder, capsys, monkeypatch):

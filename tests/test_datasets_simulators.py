@@ -15,6 +15,7 @@ from clusterwhy.datasets import (
     make_gamma_mixture,
     make_gaussian_mixture,
     make_interlaced_moons,
+    make_local_features,
     make_moons_circles,
     onion_correlation,
 )
@@ -536,3 +537,10 @@ def test_spectral_clustering_finds_the_moons_and_k_means_does_not(reading, least
     spectral = SpectralClustering(3, affinity="nearest_neighbors", random_state=0).fit_predict(X)
     assert adjusted_rand_score(y, spectral) > least
     assert adjusted_rand_score(y, KMeans(3, n_init=10, random_state=0).fit_predict(X)) < 0.6
+
+
+@pytest.mark.parametrize("make", [*ALL, make_local_features])
+def test_generators_are_random_states_too(make):
+    one, same, other = (make(random_state=rng) for rng in (np.random.default_rng(s) for s in (0, 0, 1)))
+    np.testing.assert_array_equal(one[0], same[0])
+    assert not np.array_equal(one[0], other[0])

@@ -448,3 +448,17 @@ def test_what_an_estimator_cannot_define_is_refused(models, ari):
     pipeline = make_pipeline(StandardScaler(), DecisionTreeClassifier()).fit(X, np.arange(N) % 3)
     with pytest.raises(ValueError, match="fitted Pipeline does not have: of a Pipeline, pass the step"):
         cw.ImportanceDisplay.from_estimator(pipeline)
+
+
+def test_names_of_a_series_and_of_a_frame_are_drawn():
+    scores = pd.Series([0.1, 0.4, 0.2], index=["f4", "f7", "f2"])
+    display = cw.ImportanceDisplay.from_importances(scores)
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["f7", "f2", "f4"]
+    assert cw.ImportanceDisplay.from_importances(scores, feature_names=[*"abc"]).feature_names.tolist() == [*"abc"]
+    table = pd.DataFrame([[0.3, 0.0], [0.1, 0.2]], index=["B", "T"], columns=["g", "h"])
+    clusters = cw.ClusterImportanceDisplay.from_importances(table)
+    assert (clusters.classes.tolist(), clusters.feature_names.tolist()) == (["B", "T"], ["g", "h"])
+    assert cw.SampleImportanceDisplay.from_importances(table).feature_names.tolist() == ["g", "h"]
+    assert cw.ImportanceDisplay.from_importances(pd.Series([0.1, 0.2])).feature_names.tolist() == ["x0", "x1"]
+    square = pd.DataFrame(np.zeros((2, 2)), index=["g", "h"], columns=["g", "h"])
+    assert displays.InteractionDisplay.from_importances(square).feature_names.tolist() == ["g", "h"]

@@ -349,3 +349,11 @@ def test_progress_bars_say_which_round_and_what_they_count(capfd):
     assert "split" in shown
     assert "feature" in shown
     assert "patch" not in shown
+
+
+def test_an_ensemble_in_which_nothing_depends_on_a_feature_stops_at_once():
+    """One cluster: every minipatch votes for it, whatever it holds."""
+    model = loco(clusterer=KMeans(1), n_patches="auto").fit(X)
+    assert model.n_patches_ < 1000
+    assert model.convergence_["converged"].tolist() == [False, True]
+    np.testing.assert_array_equal(model.feature_importances_, 0.0)

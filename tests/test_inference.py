@@ -1,11 +1,14 @@
 """Intervals, p-values, corrections and the variance barrier."""
 
+import warnings
+
 import numpy as np
 import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import problems
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.naive_bayes import GaussianNB
 
@@ -94,3 +97,52 @@ def test_no_spread_is_no_evidence():
     assert (fitted.feature_importances_[unused] == 0).all()
     assert (fitted.standard_errors_[unused] == 0).all()
     assert (fitted.pvalues()[unused] == 1).all()
+
+
+class Same(ClassifierMixin, BaseEstimator):
+    """Gives every observation the same probabilities."""
+
+    def __init__(self, dtype=None):
+        self.dtype = dtype
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        share = np.arange(1, len(self.classes_) + 1) / np.arange(1, len(self.classes_) + 1).sum()
+        return np.tile(share.astype(self.dtype), (len(X), 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_that_do_not_vary_are_not_significant_in_either_precision(dtype):
+    X = np.random.default_rng(1).normal(size=(80, 6))
+    model = cw.LOCOMP(KMeans(2, n_init=1), Same(dtype), n_patches=500, max_features=2, random_state=0)
+    with pytest.warns(UserWarning, match="by chance"):
+        model.fit(X)
+    assert np.abs(model.sample_importances_).max() < 1e-6
+    for by_cluster in (False, True):
+        assert (model.pvalues(by_cluster=by_cluster) == 1).all()
+        assert (model.pvalues("holm", by_cluster=by_cluster, monte_carlo=True) == 1).all()
+
+
+@pytest.mark.parametrize("unit", [1e-14, 1e14])
+@pytest.mark.parametrize(
+    "model",
+    [
+        cw.LOCOMP(KMeans(3), GaussianNB(), n_patches=80, max_features=2, variance_barrier=0.0, random_state=0),
+        cw.LOCOSplit(KMeans(3), GaussianNB(), random_state=0),
+    ],
+    ids=repr,
+)
+def test_pvalues_do_not_depend_on_the_unit_of_a_loss(model, unit):
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    X[:20, 0] += 5
+    # Features that nothing depends on.
+    X[:, 4:] = 0
+    losses = [lambda y, p, u=u: u * (1 - p[np.arange(len(y)), y]) for u in (1.0, unit)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected, found = (clone(model).set_params(loss=loss).fit(X).pvalues() for loss in losses)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-30)
+    assert expected[0] < 1e-3

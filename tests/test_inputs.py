@@ -14,8 +14,9 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from scipy.stats import norm
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -640,3 +641,46 @@ def test_labels_of_bytes_and_of_booleans_in_objects_are_labels():
     halves = np.array([True, False], dtype=object)[np.arange(len(X)) % 2]
     model = cw.LOCOMP(KMeans(2, n_init=1), n_patches=20, random_state=0, reference=halves)
     assert set(model.fit(X).classes_.tolist()) == {True, False}
+
+
+class FitLabels(BaseEstimator):
+    """Clusters as the simplest clusterer of the contract does."""
+
+    def fit(self, X, y=None):
+        self.labels_ = KMeans(3, n_init=1, random_state=0).fit_predict(X)
+        return self
+
+
+@pytest.mark.parametrize("model", [*MODELS.values(), cw.comparators.PermutationImportance(random_state=0)], ids=repr)
+def test_a_pipeline_clusters_as_its_last_step_does(model):
+    bare = clone(model).set_params(clusterer=FitLabels()).fit(X)
+    for pipeline in (make_pipeline(FitLabels()), make_pipeline("passthrough", make_pipeline(FitLabels()))):
+        found = clone(model).set_params(clusterer=pipeline).fit(X)
+        np.testing.assert_array_equal(found.feature_importances_, bare.feature_importances_)
+
+
+class AsTheyCame(ClassifierMixin, BaseEstimator):
+    """Has its classes in the order in which it met them."""
+
+    def fit(self, X, y):
+        self.bayes_ = GaussianNB().fit(X, y)
+        self.classes_ = pd.unique(np.asarray(y))
+        return self
+
+    def predict_proba(self, X):
+        return self.bayes_.predict_proba(X)[:, self.classes_]
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=repr)
+def test_classes_say_which_column_is_whose(model):
+    expected = clone(model).set_params(classifier=GaussianNB()).fit(X)
+    found = clone(model).set_params(classifier=AsTheyCame()).fit(X)
+    np.testing.assert_array_equal(found.feature_importances_, expected.feature_importances_)
+    assert found.loo_error_ == expected.loo_error_
+
+
+def test_a_split_may_be_clustered_by_columns_that_a_pipeline_picks():
+    """The clusterer is given all of them."""
+    picks = make_pipeline(ColumnTransformer([("two", "passthrough", [0, 2])]), KMeans(3, n_init=1, random_state=0))
+    found = cw.LOCOSplit(picks, random_state=0).fit(X)
+    assert set(np.argsort(found.feature_importances_)[-2:]) == {0, 2}

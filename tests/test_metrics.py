@@ -3,6 +3,7 @@
 from itertools import combinations, permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 from clusterwhy.metrics import (
     diversity,
     faithfulness,
+    feature_flipping_auc,
     feature_generalizability,
     generalizability_error,
     matched_accuracy,
@@ -567,3 +569,30 @@ def test_seeds_reach_nested_estimators_and_nothing_is_changed(plane):
 def test_generalizability_error_refuses(plane, arguments, error, message):
     with pytest.raises(error, match=message):
         generalizability_error(**{"clusterer": KMeans(2), "X": plane, **arguments})
+
+
+def test_scores_with_names_are_matched_by_them():
+    """As they come from to_frame, the best first."""
+    rng = np.random.default_rng(0)
+    runs = rng.normal(size=(3, 8))
+    names = [f"f{j}" for j in range(8)]
+    series = [pd.Series(run, index=names).sort_values(ascending=False) for run in runs]
+    assert rank_stability(series, 3) == pytest.approx(rank_stability(runs, 3), abs=1e-12)
+    X = rng.normal(size=(30, 8))
+    frame = pd.DataFrame(X, columns=names)
+    weights = rng.uniform(size=8)
+    for data, scores in ((frame, series[0]), (X, pd.Series(runs[0]).sort_values())):
+        performance = lambda Z: float((Z[:, :] ** 2).mean(axis=0) @ weights)  # noqa: E731
+        assert faithfulness(scores, data, performance) == faithfulness(runs[0], X, performance)
+        y = np.arange(30) % 2
+        for metric in (feature_generalizability, feature_flipping_auc):
+            target = y if metric is feature_generalizability else lambda Z: Z[:, 0] > 0
+            assert metric(scores, data, target, random_state=0) == metric(runs[0], X, target, random_state=0)
+    with pytest.raises(
+        ValueError, match=r"importances_list\[1\] must name the same features, f\d, .* each once, got"
+    ):
+        rank_stability([series[0], series[1].rename({"f3": "g"})])
+    with pytest.raises(ValueError, match=r"importances_list\[1\] does not name its features"):
+        rank_stability([series[0], runs[1]])
+    with pytest.raises(ValueError, match="importances must name the same features"):
+        faithfulness(series[0].rename({"f3": "g"}), frame, lambda Z: 1.0)

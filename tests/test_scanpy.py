@@ -147,6 +147,23 @@ def test_params(ranked):
     assert adata.uns[KEY]["params"]["classifier"] == "KNeighborsClassifier(n_neighbors=3)"
 
 
+def test_labels_that_no_fit_wrote_are_not_overwritten():
+    adata = cells()
+    model = cw.LOCOMP(KMeans(3, n_init=1), n_patches=60, random_state=0).fit(X)
+    # As scanpy leaves them.
+    adata.uns["group"] = {"params": {"resolution": 1.0}}
+    before = adata.obs.copy()
+    with pytest.raises(ValueError, match=r"would overwrite adata\.obs"):
+        model.to_anndata(adata, key_added="group")
+    pd.testing.assert_frame_equal(adata.obs, before)
+    assert not adata.var.columns.str.startswith("group").any()
+    for _ in range(2):
+        model.to_anndata(adata, key_added="own")
+    top = cw.LOCORampart(KMeans(3, n_init=1), n_features_to_select=8, n_patches=60, random_state=0).fit(X)
+    top.to_anndata(adata, key_added="own")
+    assert adata.uns["own"]["n_patches"] == [turn["n_patches"] for turn in top.rounds_]
+
+
 def test_a_growing_ensemble(ranked):
     """As precise as is asked for, within the most that is asked for; and it is written how many that took."""
     adata = cells()
@@ -572,6 +589,11 @@ def test_estimators_write_files_too(loco, tmp_path):
 REFUSED = {
     "no AnnData": (lambda a: rank(X, "group"), TypeError, "adata must be an anndata.AnnData, got ndarray"),
     "key": (lambda a: rank(a, "group", key_added=3), TypeError, "key_added must be a string, got 3"),
+    "taken key": (
+        lambda a: rank(a, "group", key_added="word"),
+        ValueError,
+        r"key_added='word' would overwrite adata.obs\['word'\]: choose another name",
+    ),
     "own key": (lambda a: rank(a, "group", key_added="group"), ValueError, "would overwrite the labels"),
     "groupby": (lambda a: rank(a, "leiden"), ValueError, r"column of adata.obs, \['group', 'number', 'word'\]"),
     "numbers": (

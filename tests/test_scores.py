@@ -193,3 +193,18 @@ def test_what_no_minipatch_scores_is_told():
     ):
         found = cw.loco_scores(votes, (rows, columns), np.arange(12) % 2)
     assert np.isnan(found.feature_importances_).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("loss", ["log", lambda y, p: -np.log(np.maximum(p[np.arange(len(y)), y], 1e-300))])
+@pytest.mark.parametrize("n_patches", [60, 3000])
+def test_small_votes_keep_their_digits_in_a_logarithm(loss, n_patches):
+    """Minipatches with the one feature that counts are sure of the label; the others next to never think of it."""
+    small = 1e-13
+    holds = np.arange(n_patches) % 5 == 0
+    proba = np.where(holds, 1.0, small)[:, None]
+    predictions = np.stack([proba, 1 - proba], axis=2)
+    columns = np.stack([holds, ~holds], axis=1)
+    voting = (np.zeros((n_patches, 1), dtype=bool), columns)
+    found = cw.loco_scores(predictions, voting, [0], loss)
+    expected = np.log(predictions[:, 0, 0].mean() / small)
+    np.testing.assert_allclose(found.sample_importances_[0, 0], expected, rtol=1e-12)

@@ -26,6 +26,22 @@ def check_key(key_added: Any) -> str:
     return key_added
 
 
+def check_free(adata: Any, key: str) -> None:
+    """Refuse a key of observations that is there and that no earlier fit wrote."""
+    before = adata.uns.get(key)
+    if key in adata.obs and not (isinstance(before, Mapping) and "classes" in before):
+        raise ValueError(
+            f"key_added={key!r} would overwrite adata.obs[{key!r}]: choose another name, or delete it first"
+        )
+
+
+def patches_fitted(model: Any) -> Any:
+    """Return how many minipatches a model was fitted on, of RAMPART in each round; None where there are none."""
+    if hasattr(model, "rounds_"):
+        return [turn["n_patches"] for turn in model.rounds_]
+    return getattr(model, "n_patches_", None)
+
+
 def feature_columns(model: Any) -> dict[str, NDArray[Any]]:
     """Collect the global scores that a fitted model defines, each of shape (M,), under the names of their columns."""
     columns = {"score": model.feature_importances_}
@@ -98,6 +114,7 @@ def write_scores(model: Any, adata: Any, key_added: str) -> None:
             f"adata has as many variables as were fitted, {adata.n_vars}, but {other}; pass "
             "adata[:, model.feature_names_in_].copy()"
         )
+    check_free(adata, key)
     clear_scores(adata, key)
     for name, values in feature_columns(model).items():
         adata.var[f"{key}_{name}"] = values
@@ -113,5 +130,5 @@ def write_scores(model: Any, adata: Any, key_added: str) -> None:
     }
     if hasattr(model, "loo_error_"):
         adata.uns[key]["loo_error"] = float(model.loo_error_)
-    if hasattr(model, "n_patches_"):
-        adata.uns[key]["n_patches"] = model.n_patches_
+    if (n_patches := patches_fitted(model)) is not None:
+        adata.uns[key]["n_patches"] = n_patches

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
@@ -42,6 +43,7 @@ def check_clusterer(clusterer: Any, name: str = "clusterer") -> Any:
     if kind in ("classifier", "regressor") and not hasattr(clusterer, "fit_predict"):
         raise TypeError(f"{name} must be a clusterer, got {clusterer!r}, which is a {kind}")
     if hasattr(clusterer, "fit_predict") or hasattr(clusterer, "fit"):
+        refuse_precomputed(clusterer, name)
         return clusterer
     raise TypeError(f"{name} must have {WANTED}; got {clusterer!r} of type {type(clusterer).__name__}")
 
@@ -55,11 +57,53 @@ def check_classifier(classifier: Any) -> Any:
     if kind not in (None, "classifier"):
         raise TypeError(f"classifier must be a classifier, got {classifier!r}, which is a {kind}")
     if hasattr(classifier, "fit") and can_predict:
+        refuse_precomputed(classifier, "classifier")
         return classifier
     raise TypeError(
         "classifier must have fit, and predict or predict_proba; "
         f"got {classifier!r} of type {type(classifier).__name__}"
     )
+
+
+def reads_data(estimator: Any) -> Any:
+    """Return what the data go into: of a pipeline, its first step."""
+    while isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+        if not steps:
+            break
+        estimator = steps[0]
+    return estimator
+
+
+def deep_params(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator and of the estimators in it."""
+    return estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+
+
+def refuse_precomputed(estimator: Any, name: str) -> None:
+    """Refuse what takes distances between observations for data: none of their columns is a feature."""
+    for parameter, value in deep_params(reads_data(estimator)).items():
+        if isinstance(value, str) and value.startswith("precomputed"):
+            raise ValueError(
+                f"{name} must take features, got {estimator!r}: with {parameter}={value!r} it takes distances "
+                "between observations, which have no features to leave out; pass the features, and a metric of them, "
+                "by name or as a function"
+            )
+
+
+def refuse_column_positions(estimator: Any, name: str) -> None:
+    """Refuse what picks columns itself where it is given a part of them, in which a column has another place."""
+    first = reads_data(estimator)
+    for part in (first, *deep_params(first).values()):
+        if not isinstance(part, ColumnTransformer):
+            continue
+        for _, _, columns in part.transformers:
+            if not (callable(columns) or columns == slice(None)):
+                raise ValueError(
+                    f"{name} must take whatever columns it is given, got a ColumnTransformer that asks for "
+                    f"{columns!r}: parts of the data hold other features each time, without their names; transform "
+                    "the columns before the fit"
+                )
 
 
 def takes_nan(estimator: Any) -> bool:
@@ -127,7 +171,7 @@ def out_of_reach(estimator: Any, X: Any) -> Any:
     scikit-learn's estimators write to their input where ``copy`` or ``copy_x`` is False, and only there; of others
     nobody knows, but that they must leave read-only data alone.
     """
-    params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    params = deep_params(estimator)
     in_place = any(
         value is False and name.rpartition("__")[2] in ("copy", "copy_x") for name, value in params.items()
     )
@@ -138,9 +182,12 @@ def out_of_reach(estimator: Any, X: Any) -> Any:
 
 
 def labels_of(fitted: Any, X: Any) -> Any:
-    """Return the labels of a clusterer without fit_predict."""
-    if hasattr(fitted, "labels_"):
-        return fitted.labels_
+    """Return the labels of a clusterer without fit_predict; a pipeline has none itself, but its last step may."""
+    last = fitted
+    while isinstance(last, Pipeline):
+        last = last[-1]
+    if hasattr(last, "labels_"):
+        return last.labels_
     if hasattr(fitted, "predict"):
         return fitted.predict(X)
     raise TypeError(f"a clusterer must have {WANTED}, and this one has only fit")
@@ -193,8 +240,29 @@ def predict(fitted: Any, classes: NDArray[np.int64], X: Any, n_classes: int, wha
         )
     dtype = np.float32 if raw.dtype == np.float32 else np.float64
     proba = np.zeros((n, n_classes), dtype=dtype)
-    proba[:, classes] = raw
+    proba[:, classes[class_order(fitted, len(classes), what)]] = raw
     return proba
+
+
+def class_order(fitted: Any, n_classes: int, what: str) -> NDArray[np.int64]:
+    """Return which of the classes ``0..c-1`` each column of probabilities is: what ``classes_`` says, if there."""
+    sorted_classes = np.arange(n_classes)
+    found = getattr(fitted, "classes_", None)
+    if found is None:
+        return sorted_classes
+    order = np.asarray(found)
+    if order.shape != (n_classes,) or order.dtype.kind not in "biuf" or (np.sort(order) != sorted_classes).any():
+        raise ValueError(
+            f"the classifier {name_of(fitted)} ({what}) has classes_ {order.tolist()}, expected the whole numbers "
+            f"that it was fitted to, 0 to {n_classes - 1}, in the order of the columns of predict_proba"
+        )
+    return order.astype(np.int64)
+
+
+def is_of_numbers(value: Any) -> bool:
+    """Whether a parameter is many numbers, one for each observation or feature perhaps."""
+    numbers = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
+    return numbers or issparse(value) or getattr(value, "ndim", 0) > 0
 
 
 def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, advice: str = PART_ADVICE) -> Exception:
@@ -212,6 +280,10 @@ def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, advi
         advice = ""
     elif largest > np.finfo(np.float32).max:
         advice = f"if it computes in single precision, which ends at 3.4e38, {largest:.3g} is too large: {RESCALE}"
+    fixed = sorted(name for name, value in deep_params(estimator).items() if is_of_numbers(value))
+    if fixed:
+        advice += "; " if advice else ""
+        advice += f"its {' and '.join(fixed)} may be for all the data, and not fit a part of them"
     advice = f"; {advice}" if advice else ""
     cause = str(error).rstrip(". \n")
     text = f"the {role} {name_of(estimator)} failed on {what}, {X.shape[0]} x {X.shape[1]}: {cause}"

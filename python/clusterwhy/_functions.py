@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from clusterwhy import _core
-from clusterwhy._patches import Minipatches, pack_bits, unpack_bits
+from clusterwhy._patches import Minipatches, enough_patches, pack_bits, unpack_bits
 from clusterwhy._scores import Loss, check_loss, score_ensemble
 from clusterwhy._validation import (
     check_count,
@@ -68,7 +68,10 @@ def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
     if classes.dtype.kind in "iub":
         return decode_labels(aligned, classes.astype(np.int64))
     if (aligned < 0).any():
-        raise ValueError("labels with noise (-1) cannot be aligned to a reference of strings")
+        raise ValueError(
+            "labels with noise (-1) cannot be aligned to a reference of strings, which have none for noise: number "
+            "the reference, as sklearn.preprocessing.LabelEncoder does"
+        )
     return decode_labels(aligned, classes)
 
 
@@ -230,22 +233,33 @@ def loco_scores(
         threads=n_threads(n_jobs),
     )
     out.pop("_spreads_", None)
-    _warn_of_nan(out["feature_importances_"], out["loo_proba_"])
+    _warn_of_nan(out["feature_importances_"], out["loo_proba_"], ensemble)
     return Bunch(**out, classes_=classes)
 
 
-def _warn_of_nan(scores: NDArray[np.float64], loo_proba: NDArray[np.float64]) -> None:
-    """Warn of features and observations that no minipatch scores."""
+def _warn_of_nan(scores: NDArray[np.float64], loo_proba: NDArray[np.float64], ensemble: Ensemble) -> None:
+    """Warn of features and observations that no minipatch scores; say how many would be enough."""
     features, observations = np.flatnonzero(np.isnan(scores)), np.flatnonzero(np.isnan(loo_proba[:, 0]))
+    if not (features.size or observations.size):
+        return
+    n, m = len(loo_proba), len(scores)
+    # The first thousand minipatches tell how large they are.
+    few = ensemble.first(1000)
+    left_out, held = unpack_bits(few.voters, n).mean(axis=1), unpack_bits(few.holds, m).mean(axis=1)
+    reached = float((left_out * (1 - held)).mean())
+    advice = ""
+    if 0 < reached < 1:
+        enough = enough_patches(n, m, reached)
+        advice = f"; about {enough} minipatches of these sizes reach all, and {ensemble.n_patches} were given"
     if features.size:
         warn_user(
             f"no minipatch without them can score {features.size} features ({shorten(features)}): "
-            "their scores are NaN"
+            f"their scores are NaN{advice}"
         )
     if observations.size:
         warn_user(
             f"{observations.size} observations ({shorten(observations)}) are left out by no minipatch: "
-            "they are not scored"
+            f"they are not scored{advice}"
         )
 
 
@@ -399,8 +413,8 @@ def _row_list(sets: Any, name: str) -> list[NDArray[np.int64]]:
     for b, part in enumerate(parts):
         if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
             raise ValueError(
-                f"{name} of minipatch {b} must be a flat list of integer indices, got {part.dtype} of shape "
-                f"{part.shape}"
+                f"{name} of minipatch {b} must be a flat list of integer indices (np.flatnonzero of a mask), got "
+                f"{part.dtype} of shape {part.shape}"
             )
         if part.dtype.kind == "u" and part.size and part.max() > np.iinfo(np.int64).max:
             raise ValueError(f"{name} of minipatch {b} has the index {part.max()}, which no array is long enough for")

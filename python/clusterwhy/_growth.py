@@ -303,7 +303,9 @@ class Convergence:
             overlap = (before & top).sum() / top.sum()
             # A feature that lost its place to an equal has not changed what the top is.
             fallen = values[top].min() - values[before].min()
-        converged = bool(error <= allowed and fallen <= allowed and allowed > 0)
+        # Where no vote ever depends on a feature, more of them tell nothing.
+        still = bool(self._looks) and error == 0 and self._looks[-1]["monte_carlo_error"] == 0 and not allowed > 0
+        converged = still or bool(error <= allowed and fallen <= allowed and allowed > 0)
         total = seconds + (self._looks[-1]["seconds"] if self._looks else 0.0)
         self._looks.append(
             {

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
 CORRECTIONS = ("bh", "by", "holm", "bonferroni")
-# Scores lie within a few units of 0: a spread below this is rounding, not spread.
-NO_SPREAD = 1e-12
+# Up to these a spread of sample scores is rounding, beside losses of about 1: of sums of double-precision votes, and
+# of single-precision ones.
+NO_SPREAD, NO_SPREAD_SINGLE = 1e-12, 1e-6
 
 
 def normal_interval(scores: NDArray[np.float64], errors: NDArray[np.float64], level: float) -> NDArray[np.float64]:
@@ -19,13 +20,32 @@ def normal_interval(scores: NDArray[np.float64], errors: NDArray[np.float64], le
     return np.stack([scores - reach, scores + reach], axis=-1)
 
 
+def without_rounding(
+    spreads: NDArray[np.float64], losses: NDArray[np.float64] | None = None, *, single: bool = False
+) -> NDArray[np.float64]:
+    """Set spreads that are rounding to 0.
+
+    Parameters
+    ----------
+    spreads : ndarray
+        Standard deviations of sample scores.
+    losses : ndarray, default=None
+        Losses of a user's own, whose unit nobody knows; None for losses of a few units at most.
+    single : bool, default=False
+        Whether votes of single precision were added up.
+    """
+    known = np.array([1.0]) if losses is None else np.abs(losses[~np.isnan(losses)])
+    unit = known.max(initial=0.0)
+    return np.where(spreads <= (NO_SPREAD_SINGLE if single else NO_SPREAD) * unit, 0.0, spreads)
+
+
 def one_sided_pvalues(
     scores: NDArray[np.float64], errors: NDArray[np.float64], spreads: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the p-values of "the score is not positive"; 1 where the sample scores do not vary at all."""
     with np.errstate(divide="ignore", invalid="ignore"):
         p: NDArray[Any] = norm.sf(scores / errors)
-    return np.where(spreads <= NO_SPREAD, 1.0, p)
+    return np.where(spreads == 0, 1.0, p)
 
 
 def check_adjust(method: str | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from clusterwhy._fitting import check_classifier, check_clusterer, name_of, takes_nan
+from clusterwhy._fitting import check_classifier, check_clusterer, name_of, refuse_column_positions, takes_nan
 from clusterwhy._importances import ImportanceMixin
 from clusterwhy._reference import default_clusterer
 
@@ -18,13 +18,19 @@ class LOCOMixin(ImportanceMixin):
     """Scores that are rises of a loss: about 0, or below, where a feature does not matter."""
 
     _null_is_zero: ClassVar[bool] = True
+    # Whether clusterers, and not classifiers alone, are given a part of the features.
+    _clusters_parts: ClassVar[bool] = True
     _default_classifier: ClassVar[Callable[[], Any]]
 
     def _estimators(self) -> dict[str, Any]:
         """Return the clusterer and the classifier, or what None stands for, checked."""
         clusterer = default_clusterer(self.reference) if self.clusterer is None else self.clusterer
         classifier = type(self)._default_classifier() if self.classifier is None else self.classifier
-        return {"clusterer": check_clusterer(clusterer), "classifier": check_classifier(classifier)}
+        estimators = {"clusterer": check_clusterer(clusterer), "classifier": check_classifier(classifier)}
+        for name, estimator in estimators.items():
+            if name == "classifier" or self._clusters_parts:
+                refuse_column_positions(estimator, name)
+        return estimators
 
     def _refusing_nan(self) -> list[str]:
         """Name those of both estimators that take no missing values; the default clusterer is one."""

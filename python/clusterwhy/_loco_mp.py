@@ -26,7 +26,7 @@ from clusterwhy._inference import rank_features
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._native_ensemble import NativeEngine
 from clusterwhy._parallel import data_on_workers
-from clusterwhy._patches import Minipatches, pack_bits
+from clusterwhy._patches import Minipatches, enough_patches, pack_bits
 from clusterwhy._precision import warn_coarse_features
 from clusterwhy._progress import Progress, ReportsProgress
 from clusterwhy._reference import (
@@ -637,7 +637,7 @@ def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -
         return
     n, m = patches.n_samples, patches._n_active
     out = (1 - patches.n_rows / n) * (1 - patches.n_columns / m)
-    enough = int(np.ceil(np.log(0.01 / (n * m)) / np.log1p(-out)))
+    enough = enough_patches(n, m, out)
     parts = []
     if missing.size:
         names = estimator._names() if patches.features is None else estimator._names()[patches.features]

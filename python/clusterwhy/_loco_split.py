@@ -27,7 +27,7 @@ from clusterwhy._fitting import (
 )
 from clusterwhy._identity import describe_data
 from clusterwhy._importances import check_selection
-from clusterwhy._inference import rank_features
+from clusterwhy._inference import rank_features, without_rounding
 from clusterwhy._loco import LOCOMixin
 from clusterwhy._loco_mp import accept_sparse, lost_labels
 from clusterwhy._parallel import data_on_workers, preferred_workers, run_blocks
@@ -289,6 +289,7 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
     """
 
     _default_classifier: ClassVar[Callable[[], Any]] = native.RandomForest
+    _clusters_parts: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -500,7 +501,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         found = standard_errors(self.sample_importances_, consensus, k, None, 0.0, 0.0, threads)
         self.standard_errors_ = found["error"][-1]
         self.cluster_standard_errors_ = found["error"][:-1]
-        self._spreads_ = found["spread"]
+        losses = np.concatenate([judge.base for judge in judges]) if callable(self.loss) else None
+        self._spreads_ = without_rounding(found["spread"], losses)
         return consensus
 
     # ------------------------------------------------------------------ sets of features

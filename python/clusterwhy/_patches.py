@@ -224,3 +224,8 @@ def bits_at(words: NDArray[np.uint64], columns: NDArray[np.int64]) -> NDArray[np
     """Unpack a few columns of what :func:`pack_bits` packed."""
     found = words[:, columns // 64] >> (columns % 64).astype(np.uint64)
     return (found & np.uint64(1)).astype(bool)
+
+
+def enough_patches(n_samples: int, n_features: int, reached: float) -> int:
+    """Return about how many minipatches score every feature for every observation, where one does so for a share."""
+    return int(np.ceil(np.log(0.01 / (n_samples * n_features)) / np.log1p(-reached)))

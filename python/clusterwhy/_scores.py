@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy import _core
+from clusterwhy._inference import without_rounding
 from clusterwhy._patches import bits_at, pack_bits
 from clusterwhy._validation import NOISE
 from clusterwhy._votes import Ensemble, LeaveOneOut
@@ -362,8 +363,9 @@ def score_ensemble(
 ) -> dict[str, Any]:
     """Compute every score of one loss, under the names of the fitted attributes.
 
-    ``_spreads_`` has the standard deviations over observations, clusters first, all in the last row. Scores of single
-    observations are left out unless `keep_samples`, and scores that a loss of the whole set cannot have.
+    ``_spreads_`` has the standard deviations over observations, clusters first, all in the last row; 0 where they are
+    rounding. Scores of single observations are left out unless `keep_samples`, and scores that a loss of the whole
+    set cannot have.
     """
     ensemble = prepare(ensemble, loss)
     loo = ensemble.leave_one_out(threads)
@@ -387,5 +389,6 @@ def score_ensemble(
     out["standard_errors_"] = errors[-1]
     out["cluster_standard_errors_"] = errors[:-1]
     out["cluster_monte_carlo_errors_"] = spread_of_draws[:-1]
-    out["_spreads_"] = found.moments.spread
+    single = ensemble.votes.dtype == np.float32
+    out["_spreads_"] = without_rounding(found.moments.spread, base if callable(loss) else None, single=single)
     return out

@@ -209,3 +209,11 @@ def _converts_to_float(X: Any) -> bool:
         return bool(array.dtype.kind in "biufcO")
     except (ValueError, TypeError):
         return False
+
+
+def axis_names(values: Any, axis: int) -> list[Any] | None:
+    """Return the names that a pandas series or frame has along an axis; None for other arrays and mere numbers."""
+    if not hasattr(values, "iloc"):
+        return None
+    names = list(values.axes[axis])
+    return None if names == list(range(len(names))) else names

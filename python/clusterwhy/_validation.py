@@ -12,6 +12,7 @@ import numpy as np
 from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.utils import check_random_state
 
 from clusterwhy._tables import canonical, check_size_of_values, is_constant, read_table
 from clusterwhy._warnings import warn_user
@@ -147,6 +148,14 @@ def seed_from_random_state(random_state: Any) -> int:
         "random_state must be None, an integer, a numpy.random.RandomState or a numpy.random.Generator, "
         f"got {random_state!r}"
     )
+
+
+def as_random_state(random_state: Any) -> np.random.RandomState:
+    """Return what scikit-learn draws from; it takes all that its ``check_random_state`` does, and a Generator."""
+    if isinstance(random_state, np.random.Generator):
+        return np.random.RandomState(random_state.integers(2**32, dtype=np.uint32))
+    found: np.random.RandomState = check_random_state(random_state)
+    return found
 
 
 def n_threads(n_jobs: int | None) -> int:

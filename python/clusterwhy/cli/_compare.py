@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from clusterwhy._anndata import patches_fitted, stored_params
 from clusterwhy._importances import import_extra
 from clusterwhy.cli._data import read_data
 from clusterwhy.cli._errors import UsageError
@@ -47,7 +48,14 @@ def compare(options: Namespace) -> None:
         found = rank_stability([-ranks[one].astype(float), -ranks[other].astype(float)], top_k=top)
         shared = round(found["top_k_overlap"] * top)
         agreement.append({"methods": [one, other], "top": top, "shared": shared, "spearman": found["spearman"]})
-    summary = {"clusterer": options.clusterer, "seed": options.seed, "seconds": seconds, "agreement": agreement}
+    summary = {
+        "clusterer": options.clusterer,
+        "seed": options.seed,
+        "seconds": seconds,
+        "agreement": agreement,
+        "n_patches": {method: patches_fitted(model) for method, model in models.items()},
+        "parameters": {method: stored_params(model._params_used()) for method, model in models.items()},
+    }
     save(frame, options, summary)
     if options.plot:
         save_overview(models, options.plot, max_display=top, by_cluster=False, level=options.level)

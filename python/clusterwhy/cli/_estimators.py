@@ -97,6 +97,11 @@ def check_options(methods: list[str], options: Namespace) -> None:
             raise UsageError(f"{flag} is not for the method {' or '.join(methods)}: leave it out")
         if name in OF_GROWTH and options.n_patches != "auto":
             raise UsageError(f"{flag} is for --n-patches auto: pass that too, or leave it out")
+        unbound = [method for method in methods if "tol" in parameters(method) and name not in parameters(method)]
+        if name in OF_GROWTH and unbound:
+            raise UsageError(
+                f"{flag} is not for the method {unbound[0]}, which would go on: pass --max-patches in its place"
+            )
     if options.loss not in (None, *POINTWISE) and getattr(options, "by_cluster", False):
         raise UsageError(
             f"--by-cluster is not for --loss {options.loss}, which is one figure for the whole clustering: take "

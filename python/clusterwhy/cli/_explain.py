@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from clusterwhy._anndata import patches_fitted, stored_params
 from clusterwhy._importances import import_extra
 from clusterwhy.cli._data import read_data
 from clusterwhy.cli._estimators import check_options
@@ -28,7 +29,8 @@ def explain(options: Namespace) -> None:
         "n_features": model.n_features_in_,
         "classes": model.classes_.tolist(),
         "loo_error": getattr(model, "loo_error_", None),
-        "n_patches": getattr(model, "n_patches_", None),
+        "n_patches": patches_fitted(model),
+        "parameters": stored_params(model._params_used()),
         "seed": options.seed,
         "engine": str(model.engine_) if hasattr(model, "engine_") else None,
     }

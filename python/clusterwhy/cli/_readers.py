@@ -49,7 +49,9 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
         if isinstance(source, io.BytesIO):
             source.seek(0)
         first = None if options.no_header else 0
-        frame = pandas.read_csv(source, **text, header=first, float_precision="round_trip")
+        # Labels stay as they are written: 01 may be another one than 1.
+        kinds = {} if options.labels is None else {options.labels: str}
+        frame = pandas.read_csv(source, **text, header=first, float_precision="round_trip", dtype=kinds)
     if options.no_header:
         frame.columns = default_names(frame.shape[1])
     elif not has_names([name for name in frame.columns if name not in ROW_NAMES]):

@@ -109,11 +109,15 @@ def as_labels(values: Any, n_samples: int, what: str) -> NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind in "OUS" and all(isinstance(value, str) for value in array):
         array = array.astype(str)
+        texts = array
+        if np.char.endswith(array, ".0").all():
+            # As pandas writes whole numbers of which some are missing.
+            texts = np.array([text[:-2] for text in array])
         try:
-            numbers = array.astype(np.int64)
+            numbers = texts.astype(np.int64)
         except (ValueError, OverflowError):
             numbers = None
         # Python reads 2_0 as 20 and 01 as 1, which may be other labels.
-        if numbers is not None and (numbers.astype(str) == array).all():
+        if numbers is not None and (numbers.astype(str) == texts).all():
             array = numbers
     return label_array(array, n_samples, what)

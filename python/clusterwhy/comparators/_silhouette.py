@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import silhouette_samples
 
-from clusterwhy._fitting import REFERENCE_STREAM, cluster, fresh, take
+from clusterwhy._fitting import REFERENCE_STREAM, cluster, fresh, refuse_column_positions, take
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import n_threads, seed_from_random_state
 from clusterwhy.comparators._base import ComparatorMixin
@@ -104,6 +104,7 @@ class SilhouetteLOCO(ComparatorMixin):
     def _fit(self, X: Any) -> None:
         threads = n_threads(self.n_jobs)
         clusterer = self._checked_clusterer()
+        refuse_column_positions(clusterer, "clusterer")
         X = self._check_data(X)
         seed = seed_from_random_state(self.random_state)
         codes = self._label(X, seed)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from clusterwhy import _core
-from clusterwhy._fitting import cluster, fresh, take
+from clusterwhy._fitting import cluster, fresh, refuse_column_positions, take
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import check_count, check_patch_size, n_threads, seed_from_random_state
 from clusterwhy.comparators._base import ComparatorMixin
@@ -111,6 +111,7 @@ class StabilityLOCO(ComparatorMixin):
         n_pairs = check_count(self.n_pairs, "n_pairs")
         n_threads(self.n_jobs)
         clusterer = self._checked_clusterer()
+        refuse_column_positions(clusterer, "clusterer")
         X = self._check_data(X)
         n_samples, n_features = X.shape
         size = check_patch_size(self.max_samples, n_samples, "max_samples", "observations")

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
-from sklearn.utils import check_random_state
 
-from clusterwhy._validation import check_count, check_nonnegative, check_option
+from clusterwhy._validation import as_random_state, check_count, check_nonnegative, check_option
 
 from ._assembly import assemble
 from ._difficulty import resolve_setting
@@ -159,7 +158,7 @@ def make_moons_circles(
         Whether the observations come in random order, or cluster after cluster.
     shuffle_features : bool, default=False
         Whether signal and noise features are mixed, or signal comes first.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the data set. Pass an int for reproducible output.
 
     Returns
@@ -205,7 +204,7 @@ def make_moons_circles(
     circle_probability = as_fraction(circle_probability, "circle_probability")
     low, high = as_interval(radius_range, "radius_range")
     jitter = check_nonnegative(jitter, "jitter")
-    rng = check_random_state(random_state)
+    rng = as_random_state(random_state)
 
     radii = rng.uniform(low, high, size=n_clusters)
     lengths = np.where(rng.uniform(size=n_clusters) < circle_probability, 2 * np.pi, np.pi)

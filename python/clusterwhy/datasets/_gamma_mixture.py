@@ -12,12 +12,11 @@ from scipy.special import gammaln, logsumexp
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._tables import read_table
-from clusterwhy._validation import check_count, check_nonnegative
+from clusterwhy._validation import as_random_state, check_count, check_nonnegative
 from clusterwhy._warnings import warn_user
 
 from ._validation import RandomStateLike
@@ -50,7 +49,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
     n_init : int, default=3
         Number of starts. Each starts from one run of k-means on the standardised logarithms; the
         highest `lower_bound_` wins.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the starts. Pass an int for reproducible output.
 
     Attributes
@@ -145,7 +144,7 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         n_samples = data.shape[0]
         if n_samples < n_components:
             raise ValueError(f"n_samples={n_samples} must be at least n_components={n_components}.")
-        rng = check_random_state(self.random_state)
+        rng = as_random_state(self.random_state)
 
         # In units of its size, rounded to a power of two, no feature's squares overflow or vanish.
         sizes = np.abs(data).max(axis=0)

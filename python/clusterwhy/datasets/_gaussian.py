@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_random_state
 
-from clusterwhy._validation import check_count, check_nonnegative, check_positive
+from clusterwhy._validation import as_random_state, check_count, check_nonnegative, check_positive
 
 from ._assembly import assemble, latent_dimension
 from ._difficulty import resolve_setting
@@ -78,7 +77,7 @@ def make_gaussian_mixture(
         Whether the observations come in random order, or cluster after cluster.
     shuffle_features : bool, default=False
         Whether signal and noise features are mixed, or signal comes first.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the data set. Pass an int for reproducible output.
 
     Returns
@@ -126,7 +125,7 @@ def make_gaussian_mixture(
     alpha = resolve_setting("gaussian", difficulty, separation, "separation", n_clusters)
     check_nonnegative(alpha, "separation")
     check_positive(eta, "eta")
-    rng = check_random_state(random_state)
+    rng = as_random_state(random_state)
 
     clusters = []
     for size in sizes:

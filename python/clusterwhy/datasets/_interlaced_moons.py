@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_random_state
 
-from clusterwhy._validation import check_count, check_nonnegative, check_option
+from clusterwhy._validation import as_random_state, check_count, check_nonnegative, check_option
 
 from ._validation import RandomStateLike, Simulation, cluster_sizes
 
@@ -68,7 +67,7 @@ def make_interlaced_moons(
         nearer to the figures that the source reports; see Notes.
     shuffle : bool, default=True
         Whether the observations come in random order, or cluster after cluster.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the data set. Pass an int for reproducible output.
 
     Returns
@@ -127,7 +126,7 @@ def make_interlaced_moons(
     n_noise = check_count(n_noise, "n_noise", minimum=0)
     jitter = check_nonnegative(jitter, "jitter")
     check_option(reading, "reading", ("printed", "figure"))
-    rng = check_random_state(random_state)
+    rng = as_random_state(random_state)
 
     clusters = []
     for moon, size in zip(_MOONS, sizes, strict=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import make_blobs
-from sklearn.utils import check_random_state
 
-from clusterwhy._validation import check_count, check_nonnegative
+from clusterwhy._validation import as_random_state, check_count, check_nonnegative
 
 from ._validation import RandomStateLike, Simulation
 
@@ -47,7 +48,7 @@ def make_local_features(
         Number of noise features.
     noise_scale : float, default=0.01
         Standard deviation of the noise features. The signal features have one.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the data set. Pass an int for reproducible output.
 
     Returns
@@ -87,12 +88,13 @@ def make_local_features(
     n_samples = check_count(n_samples, "n_samples", minimum=60)
     n_noise = check_count(n_noise, "n_noise", minimum=0)
     noise_scale = check_nonnegative(noise_scale, "noise_scale")
+    rng = as_random_state(random_state)
+    # From an int a generator of their own, as the source has one for the blobs and one for the rest.
+    of_blobs = random_state if isinstance(random_state, numbers.Integral) else rng
     blobs, y, centres = make_blobs(
-        n_samples, 2, centers=len(_CENTRES), cluster_std=_SPREAD, random_state=random_state, return_centers=True
+        n_samples, 2, centers=len(_CENTRES), cluster_std=_SPREAD, random_state=of_blobs, return_centers=True
     )
     plane = blobs - centres[y] + _CENTRES[y]
-    # From an int a generator of its own, as the source has one for the blobs and one for the rest.
-    rng = check_random_state(random_state)
     height = rng.uniform(size=n_samples)
     split = y == 2
     plane[split, 1] = _stretch(plane[split, 1], plane[:, 1])

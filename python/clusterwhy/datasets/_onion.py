@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_random_state
 
-from clusterwhy._validation import check_count, check_positive
+from clusterwhy._validation import as_random_state, check_count, check_positive
 
 from ._validation import RandomStateLike
 
@@ -31,7 +30,7 @@ def onion_correlation(
         Order d of the matrix, at least 1.
     eta : float, default=1.0
         Concentration, positive.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the matrix. Pass an int for reproducible output.
 
     Returns
@@ -64,7 +63,7 @@ def onion_correlation(
     """
     d = check_count(n_features, "n_features", minimum=1)
     eta = check_positive(eta, "eta")
-    rng = check_random_state(random_state)
+    rng = as_random_state(random_state)
 
     factor = np.zeros((d, d))
     factor[0, 0] = 1.0

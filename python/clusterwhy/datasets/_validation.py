@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from clusterwhy._validation import check_count, check_nonnegative, check_positive
 
-RandomStateLike: TypeAlias = int | np.random.RandomState | None
+RandomStateLike: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 Simulation: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 

@@ -24,6 +24,7 @@ from clusterwhy.displays._reading import (
     check_scores,
     choose_features,
     column_means,
+    names_along,
     read_names,
     read_ranking,
     read_scores,
@@ -143,9 +144,9 @@ class ClusterImportanceDisplay(Display):
         Parameters
         ----------
         cluster_importances : array-like of shape (K, M)
-            NaN where not defined.
+            NaN where not defined. A pandas DataFrame has the names of both.
         classes : array-like of shape (K,), default=None
-            Names of the clusters; None numbers them from 0.
+            Names of the clusters; None numbers them from 0 where they have none.
         max_display, per_cluster, features, feature_names, ax
             As in :meth:`from_estimator`.
 
@@ -155,10 +156,12 @@ class ClusterImportanceDisplay(Display):
         """
         scores = check_scores(cluster_importances, "cluster_importances", ("K", "M"), None, None)
         k, m = scores.shape
+        classes = names_along(cluster_importances, 0, classes)
         names = np.arange(k) if classes is None else np.asarray(classes)
         if names.shape != (k,):
             raise ValueError(f"classes must have one name for each of {k} clusters, got shape {names.shape}")
-        display = cls(scores, names, check_names(feature_names, m), rank_features(column_means(scores)))
+        feature_names = check_names(names_along(cluster_importances, 1, feature_names), m)
+        display = cls(scores, names, feature_names, rank_features(column_means(scores)))
         return display.plot(ax, max_display=max_display, per_cluster=per_cluster, features=features)
 
     def plot(

@@ -14,6 +14,7 @@ from clusterwhy.displays._reading import (
     check_names,
     check_scores,
     choose_features,
+    names_along,
     read_names,
     read_scores,
     score_name,
@@ -153,7 +154,7 @@ class ImportanceDisplay(Display):
         Parameters
         ----------
         importances : array-like of shape (M,)
-            Larger is more important; NaN where not defined.
+            Larger is more important; NaN where not defined. A pandas Series has the names of the features.
         intervals : array-like of shape (M, 2), default=None
             Lower and upper bounds.
         max_display, features, feature_names, ax
@@ -166,7 +167,7 @@ class ImportanceDisplay(Display):
         scores = check_scores(importances, "importances", ("M",), None)
         if intervals is not None:
             intervals = check_scores(intervals, "intervals", ("M", "2"), len(scores), 2)
-        names = check_names(feature_names, len(scores))
+        names = check_names(names_along(importances, 0, feature_names), len(scores))
         display = cls(scores, names, rank_features(scores), intervals=intervals)
         return display.plot(ax, max_display=max_display, features=features)
 

@@ -14,6 +14,7 @@ from clusterwhy.displays._reading import (
     check_names,
     check_scores,
     choose_features,
+    names_along,
     read_ensemble,
     read_names,
     read_ranking,
@@ -112,7 +113,7 @@ class InteractionDisplay(Display):
         interactions : array-like of shape (n_drawn, n_drawn)
             Symmetric; the diagonal is not looked at; NaN where not defined.
         feature_names : list of length n_drawn, default=None
-            Names; None writes x0, x1, ...
+            Names; None takes those of a pandas DataFrame, else writes x0, x1, ...
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
 
@@ -125,7 +126,7 @@ class InteractionDisplay(Display):
             raise ValueError(
                 f"interactions must be square and symmetric, of two features or more, got shape {matrix.shape}"
             )
-        return cls(matrix, check_names(feature_names, len(matrix))).plot(ax)
+        return cls(matrix, check_names(names_along(interactions, 0, feature_names), len(matrix))).plot(ax)
 
     def plot(self, ax: Any = None) -> InteractionDisplay:
         """Draw, once more or on other axes; parameters as in :meth:`from_estimator`."""

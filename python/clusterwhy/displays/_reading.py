@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy._importances import UndefinedScoreError, default_names, feature_positions, positions_of_names
 from clusterwhy._inference import rank_features
+from clusterwhy._tables import axis_names
 from clusterwhy._validation import check_count
 from clusterwhy._votes import Ensemble
 
@@ -75,6 +76,11 @@ def check_scores(values: Any, name: str, shape: tuple[str, ...], *sizes: int | N
     if np.isinf(array).any():
         raise ValueError(f"{name} must be finite, or NaN where a score is not defined, got infinity")
     return array
+
+
+def names_along(values: Any, axis: int, given: Any) -> Any:
+    """Return the names given, else those that a series or frame has along an axis, else None."""
+    return axis_names(values, axis) if given is None else given
 
 
 def check_names(names: Any, n_features: int) -> NDArray[Any]:

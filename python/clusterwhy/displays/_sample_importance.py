@@ -24,6 +24,7 @@ from clusterwhy.displays._reading import (
     check_scores,
     choose_features,
     column_means,
+    names_along,
     read_names,
     read_ranking,
     read_scores,
@@ -142,7 +143,7 @@ class SampleImportanceDisplay(Display):
         Parameters
         ----------
         sample_importances : array-like of shape (N, M)
-            NaN where not defined.
+            NaN where not defined. A pandas DataFrame has the names of the features.
         labels : array-like of shape (N,), default=None
             Clusters, whole numbers (negative for noise) or strings, to order the observations by.
         max_display, features, feature_names, ax
@@ -156,7 +157,7 @@ class SampleImportanceDisplay(Display):
         n, m = scores.shape
         display = cls(
             scores,
-            check_names(feature_names, m),
+            check_names(names_along(sample_importances, 1, feature_names), m),
             rank_features(column_means(scores)),
             labels=None if labels is None else label_array(labels, n, "labels"),
         )

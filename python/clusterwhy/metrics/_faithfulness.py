@@ -13,7 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from clusterwhy._validation import check_option
 
-from ._validation import as_scores, check_dense
+from ._validation import as_scores, check_dense, column_names, of_features
 
 
 def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: str) -> float:
@@ -54,7 +54,8 @@ def faithfulness(
     Parameters
     ----------
     importances : array-like of shape (n_features,)
-        Scores; larger is more important. A feature whose score is NaN is never removed and left out of
+        Scores; larger is more important. Where both they and `X` name the features, as pandas does, their order does
+        not matter. A feature whose score is NaN is never removed and left out of
         the correlation.
     X : array-like of shape (n_samples, n_features)
         The observations. They are not changed.
@@ -103,8 +104,9 @@ def faithfulness(
     >>> faithfulness([0.3, 0.0, 0.1], X, lambda Z: float(3 * Z[1, 0] - Z[1, 2]))
     1.0
     """
-    scores = as_scores(importances, "importances", ndim=1)
     check_dense(X, "X")
+    columns, named = column_names(X)
+    scores = as_scores(of_features(importances, "importances", columns, named=named), "importances", ndim=1)
     if not callable(performance):
         raise TypeError(f"performance must be a function of the data, got {performance!r}.")
     data = np.asarray(X)

@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from clusterwhy._validation import check_count, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
-from ._validation import as_labels, as_scores
+from ._validation import as_labels, as_scores, column_names, of_features
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +42,8 @@ def feature_flipping_auc(
     ----------
     importances : array-like of shape (n_samples, n_features) or (n_features,)
         Scores of each observation, or the same for all; larger is more important. Among equal scores the feature
-        with the smaller index comes first, and NaN last.
+        with the smaller index comes first, and NaN last. Names of features, as pandas has them, are matched with
+        those of `X`.
     X : array-like of shape (n_samples, n_features)
         The data, which should be standardised: the density has one bandwidth for all features.
     predict : callable
@@ -89,6 +90,8 @@ def feature_flipping_auc(
     (0.92, 0.58)
     """
     data = as_scores(X, "X", ndim=2)
+    columns, named = column_names(X)
+    importances = of_features(importances, "importances", columns, named=named)
     scores = np.asarray(importances)
     scores = as_scores(importances, "importances", ndim=1 if scores.ndim == 1 else 2)
     if scores.shape != data.shape[-scores.ndim :]:

@@ -14,13 +14,12 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from sklearn.utils import check_random_state
 
 from clusterwhy._fitting import check_classifier
-from clusterwhy._validation import check_count, check_option
+from clusterwhy._validation import as_random_state, check_count, check_option
 
 from ._matching import is_noise, match_labels
-from ._validation import as_labels, as_scores, check_dense, top_features
+from ._validation import as_labels, as_scores, check_dense, column_names, of_features, top_features
 
 
 def feature_generalizability(
@@ -43,7 +42,7 @@ def feature_generalizability(
     importances : array-like of shape (n_features,) or (n_samples, n_features)
         Scores of the features, or of the features for each observation. In the second case each observation
         is set to zero outside its own features. If the explanations know the labels, so does such a mask,
-        and the accuracy is no evidence then.
+        and the accuracy is no evidence then. Names of features, as pandas has them, are matched with those of `X`.
     X : array-like of shape (n_samples, n_features)
         The observations.
     labels : array-like of shape (n_samples,)
@@ -56,7 +55,7 @@ def feature_generalizability(
         kernel.
     cv : int, default=5
         Number of stratified, shuffled folds, at least 2.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the folds. Pass an int for reproducible output.
 
     Returns
@@ -105,7 +104,8 @@ def feature_generalizability(
         )
     if classifier is not None:
         check_classifier(classifier)
-    scores = np.asarray(importances, dtype=np.float64)
+    columns, named = column_names(X)
+    scores = np.asarray(of_features(importances, "importances", columns, named=named), dtype=np.float64)
     per_sample = scores.ndim == 2
     scores = as_scores(scores, "importances", ndim=2 if per_sample else 1)
     if scores.shape[-1] != data.shape[1] or (per_sample and scores.shape[0] != data.shape[0]):
@@ -162,7 +162,7 @@ def generalizability_error(
         Share of the observations in the calibration part, between 0 and 1.
     n_repeats : int, default=1
         Number of random splits, whose errors are averaged.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Determines the splits, and the parameters called ``random_state`` of the clones where they are None.
 
     Returns
@@ -211,7 +211,7 @@ def generalizability_error(
     transfer = RandomForestClassifier() if classifier is None else classifier
     if loss == "hinge" and not hasattr(transfer, "predict_proba"):
         raise ValueError(f"loss='hinge' needs predict_proba, which {type(transfer).__name__} does not have.")
-    rng = check_random_state(random_state)
+    rng = as_random_state(random_state)
 
     errors = []
     for _ in range(n_repeats):

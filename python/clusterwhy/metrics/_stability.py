@@ -8,10 +8,11 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from clusterwhy._tables import axis_names
 from clusterwhy._validation import check_count
 
 from ._faithfulness import correlation
-from ._validation import as_scores, top_features
+from ._validation import as_scores, of_features, top_features
 
 
 def rank_stability(
@@ -22,7 +23,8 @@ def rank_stability(
     Parameters
     ----------
     importances_list : sequence of array-like of shape (n_features,)
-        Scores of at least two runs that differ in their seed. A feature whose score is NaN in one of a
+        Scores of at least two runs that differ in their seed. Where they are pandas Series that name the features,
+        the order in each does not matter. A feature whose score is NaN in one of a
         pair of runs is left out of the correlations of that pair.
     top_k : int, default=10
         Number of features whose overlap is measured, from 1 to n_features.
@@ -46,7 +48,7 @@ def rank_stability(
     Raises
     ------
     ValueError
-        If there are fewer than two runs, their lengths differ, or `top_k` is out of range.
+        If there are fewer than two runs, they score other features, or `top_k` is out of range.
 
     Examples
     --------
@@ -55,7 +57,16 @@ def rank_stability(
     >>> stability["spearman"], stability["top_k_overlap"]
     (1.0, 1.0)
     """
-    runs = [as_scores(run, f"importances_list[{r}]", ndim=1) for r, run in enumerate(importances_list)]
+    importances_list = list(importances_list)
+    named = [axis_names(run, 0) for run in importances_list]
+    features = next((names for names in named if names is not None), None)
+    runs = []
+    for r, (run, names) in enumerate(zip(importances_list, named, strict=True)):
+        what = f"importances_list[{r}]"
+        if features is not None and names is None:
+            raise ValueError(f"{what} does not name its features, and another run does: name all of them, or none.")
+        ordered = run if features is None else of_features(run, what, features, named=True)
+        runs.append(as_scores(ordered, what, ndim=1))
     if len(runs) < 2:
         raise ValueError(f"rank_stability compares runs and needs at least 2, got {len(runs)}.")
     lengths = sorted({run.size for run in runs})

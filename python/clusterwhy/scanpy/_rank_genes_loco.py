@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clusterwhy._anndata import (
     check_anndata,
+    check_free,
     check_key,
     clear_scores,
     feature_columns,
@@ -177,6 +178,7 @@ def rank_genes_loco(
         n_genes = check_count(n_genes, "n_genes")
     if groupby == key:
         raise ValueError(f"key_added={key!r} would overwrite the labels in adata.obs[{key!r}]: choose another name")
+    check_free(adata, key)
     labels = None if groupby is None else read_groups(adata, groupby)
     wanted = check_groups(groups, labels)
     features = choose_features(adata, mask_var=mask_var, use_rep=use_rep, layer=layer, use_raw=use_raw)

@@ -3,7 +3,7 @@
 //! For observation `i` and feature `j` the sums run over the minipatches that leave out `i` and do not hold
 //! `j`. They are taken as the difference of the sums over all minipatches that leave out `i`
 //! ([`LeaveOneOut`]) and over those that do hold `j`, which are the fewer: `soft.rs` and `hard.rs` compute
-//! the latter. N x M x K numbers exist only a block of observations at a time.
+//! the latter. (But see [`Sums`].) N x M x K numbers exist only a block of observations at a time.
 //!
 //! Memory, beside the inputs: `threads * (block * features * K)` and the caller's output; for hard votes also `4 B K` bytes
 //! of ballots a thread.
@@ -23,6 +23,15 @@ use crate::votes::{Ensemble, LeaveOneOut, Votes};
 /// Features that are worked on together: their sums stay in the second-level cache.
 pub(crate) const FEATURES: usize = 512;
 
+/// How sums of soft votes over the minipatches without a feature come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    /// What the minipatches with it leave of all: the fewer additions. Off by the rounding of both sums.
+    Left,
+    /// By adding them up, so that a sum keeps its digits however small it is, which a logarithm sees.
+    Added,
+}
+
 /// What is known of one observation for features `first..first + counts.len()`.
 pub struct Cell<'a> {
     /// The observation.
@@ -38,10 +47,13 @@ pub struct Cell<'a> {
 /// Calls `sink(scratch, cell, row)` for every observation and block of features; `row` is the observation's
 /// own `per_row` entries of `out`.
 ///
-/// The sums of a feature that no minipatch holds are those of [`LeaveOneOut`], bit for bit.
+/// The sums of a feature that no minipatch holds are those of [`LeaveOneOut`], bit for bit. (Hard votes are counted, and
+/// single-precision ones rounded in any case: for both, differences serve as well.)
+#[allow(clippy::too_many_arguments)]
 pub fn for_each_cell<T: Send, S>(
     ensemble: &Ensemble<'_>,
     loo: &LeaveOneOut,
+    how: Sums,
     workers: Workers<'_>,
     out: &mut [T],
     per_row: usize,
@@ -55,10 +67,10 @@ pub fn for_each_cell<T: Send, S>(
     match ensemble.votes {
         Votes::Hard(votes) => hard::run(level, votes, ensemble, loo, workers, out, per_row, &scratch, &sink),
         Votes::Single(votes) => {
-            soft::run(level, votes, ensemble, loo, workers, out, per_row, &scratch, &sink)
+            soft::run(level, votes, ensemble, loo, Sums::Left, workers, out, per_row, &scratch, &sink)
         }
         Votes::Double(votes) => {
-            soft::run(level, votes, ensemble, loo, workers, out, per_row, &scratch, &sink)
+            soft::run(level, votes, ensemble, loo, how, workers, out, per_row, &scratch, &sink)
         }
     }
 }
@@ -92,7 +104,8 @@ pub fn sample_scores(
     let mut out = zeros(ensemble.n_samples() * l * m, "the scores of single observations")?;
     let level = simd::level();
     let scratch = || vec![0.0; FEATURES];
-    for_each_cell(ensemble, loo, workers, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
+    let how = if losses.contains(&Loss::Log) { Sums::Added } else { Sums::Left };
+    for_each_cell(ensemble, loo, how, workers, &mut out, l * m, scratch, |work: &mut Vec<f64>, cell, row| {
         let width = cell.counts.len();
         for (index, loss) in losses.iter().enumerate() {
             let part = &mut row[index * m + cell.first..][..width];
@@ -115,6 +128,7 @@ pub fn majorities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, workers: Workers<'
     for_each_cell(
         ensemble,
         loo,
+        Sums::Left,
         workers,
         &mut out,
         m,
@@ -163,6 +177,7 @@ pub fn probabilities(ensemble: &Ensemble<'_>, loo: &LeaveOneOut, workers: Worker
     for_each_cell(
         ensemble,
         loo,
+        Sums::Added,
         workers,
         &mut out,
         m * k,
@@ -239,6 +254,35 @@ mod tests {
         }
         let threaded = probabilities(ensemble, &loo, Workers::new(3));
         assert!(got.iter().zip(&threaded).all(|(a, b)| a.to_bits() == b.to_bits()), "threads change bits");
+    }
+
+    #[test]
+    fn small_votes_keep_their_digits() {
+        // Without the one feature that counts, minipatches hardly ever think of the label.
+        const SMALL: f64 = 1e-13;
+        for patches in [5usize, 64, 1000, 9999] {
+            let (mut holds, mut voters) = (BitMatrix::new(patches, 2), BitMatrix::new(patches, 1));
+            let mut votes = Vec::new();
+            for b in 0..patches {
+                voters.insert(b, 0);
+                let p = if b % 5 == 0 {
+                    holds.insert(b, 0);
+                    1.0
+                } else {
+                    SMALL
+                };
+                votes.extend([p, 1.0 - p]);
+            }
+            let e = Ensemble { votes: Votes::Double(&votes), voters: &voters, holds: &holds, n_classes: 2 };
+            let loo = leave_one_out(&e, Workers::new(1));
+            let p = probabilities(&e, &loo, Workers::new(1));
+            assert!((p[0] / SMALL - 1.0).abs() < 1e-11, "{patches}: {}", p[0]);
+            let scores = sample_scores(&e, &loo, &[0], &[Loss::Log], Workers::new(1)).unwrap();
+            let all = loo.totals[0] / f64::from(loo.counts[0]);
+            assert!((scores[0] - (all / SMALL).ln()).abs() < 1e-11, "{patches}: {}", scores[0]);
+            // Nothing holds the other feature.
+            assert_eq!((p[2], scores[1]), (all, 0.0));
+        }
     }
 
     proptest! {

@@ -8,17 +8,18 @@
 //! single-precision votes the rounding error is that of `TILE` additions, whatever B is; with double-precision votes
 //! everything is double.
 //!
-//! What is left of a class after the subtraction may be pure rounding. With double-precision votes, a difference
-//! that is no larger than the rounding of the two sums counts as the 0 it almost always is (losses with a
-//! logarithm would see the difference). Where no voter is left, the sums are 0 whatever the precision.
+//! What is left of a class after the subtraction is off by the rounding of the two sums. Where that matters
+//! ([`Sums::Added`]), the same is done for the minipatches that do not hold a feature, and nothing is subtracted. Where
+//! no voter is left, the sums are 0 either way, and where all are left, those of all, bit for bit.
 //!
-//! Cost: at most `B N K m` additions, a quarter fewer where `m` is `M / 5`. No lane is ever added to another, so the
+//! Cost: at most `B N K m` additions, a quarter fewer where `m` is `M / 5`; where sums are added, a quarter of
+//! `B N K M`, which is less than twice as much there. No lane is ever added to another, so the
 //! order of every sum is that of the minipatches, for any instruction set and number of threads.
 
 use std::ops::Range;
 
 use super::popcount::Masks;
-use super::{Cell, FEATURES, for_each_block};
+use super::{Cell, FEATURES, Sums, for_each_block};
 use crate::bits::list_ones;
 use crate::parallel::Workers;
 use crate::simd::{Aligned, Level, prefetch};
@@ -42,9 +43,6 @@ type Lanes<V, const PART: usize> = Aligned<[V; PART]>;
 pub(super) trait Vote<const PART: usize>:
     Copy + Default + Send + Sync + std::ops::AddAssign + Into<f64>
 {
-    /// Relative rounding for each vote added, up to which a difference of sums is 0. Not for single precision:
-    /// its tiles round more coarsely than small probabilities are.
-    const ROUNDING: f64;
     /// [`tabulate`] for this precision and the instruction set at hand.
     fn tabulate(level: Level, table: &mut [Lanes<Self, PART>; ENTRIES]);
     /// [`add_tile`] for this precision and the instruction set at hand.
@@ -57,7 +55,6 @@ pub(super) trait Vote<const PART: usize>:
 }
 
 impl Vote<32> for f32 {
-    const ROUNDING: f64 = 0.0;
     fn tabulate(level: Level, table: &mut [Lanes<f32, 32>; ENTRIES]) {
         tabulate_single(level, table);
     }
@@ -72,7 +69,6 @@ impl Vote<32> for f32 {
 }
 
 impl Vote<16> for f64 {
-    const ROUNDING: f64 = f64::EPSILON;
     fn tabulate(level: Level, table: &mut [Lanes<f64, 16>; ENTRIES]) {
         tabulate_double(level, table);
     }
@@ -97,7 +93,7 @@ pub(super) struct Holders<'a> {
     entries: &'a [u8],
 }
 
-/// [`Holders`] of all tiles and features.
+/// [`Holders`] of all tiles and features; where sums are added, of the minipatches that do not hold a feature.
 struct AllHolders {
     features: Vec<u16>,
     starts: Vec<usize>,
@@ -106,7 +102,7 @@ struct AllHolders {
 }
 
 impl AllHolders {
-    fn new(ensemble: &Ensemble<'_>) -> Self {
+    fn new(ensemble: &Ensemble<'_>, sums: Sums) -> Self {
         let (tiles, m) = (ensemble.n_patches().div_ceil(TILE), ensemble.n_features());
         let by_feature = ensemble.holds.transpose();
         let mut all = AllHolders {
@@ -118,10 +114,13 @@ impl AllHolders {
         all.starts.push(0);
         let mut order = Vec::with_capacity(HELD);
         for tile in 0..tiles {
+            // Minipatches after the last one hold nothing, nor are they without it.
+            let there = u64::MAX >> (TILE - TILE.min(ensemble.n_patches() - tile * TILE));
+            let flipped = if sums == Sums::Added { there } else { 0 };
             for first in (0..m).step_by(HELD) {
                 // A tile is one word of the feature's row, a group one hexadecimal digit of it.
                 let digits = |j: u16| {
-                    let word = by_feature.row(first + usize::from(j))[tile];
+                    let word = by_feature.row(first + usize::from(j))[tile] ^ flipped;
                     let digits = (0..TILE / GROUP).map(move |group| (group, word >> (group * GROUP) & 15));
                     digits.filter(|&(_, digit)| digit != 0)
                 };
@@ -165,6 +164,7 @@ pub(super) fn run<const PART: usize, V: Vote<PART>, T: Send, S>(
     votes: &[V],
     ensemble: &Ensemble<'_>,
     loo: &LeaveOneOut,
+    how: Sums,
     workers: Workers<'_>,
     out: &mut [T],
     per_row: usize,
@@ -175,7 +175,7 @@ pub(super) fn run<const PART: usize, V: Vote<PART>, T: Send, S>(
     let patches = ensemble.n_patches();
     let block = (PARTS * PART / k).max(1);
     let parts = (block * k).div_ceil(PART);
-    let holders = AllHolders::new(ensemble);
+    let holders = AllHolders::new(ensemble, how);
     let masks = Masks::new(ensemble.holds);
     let voted_by = ensemble.voters.transpose();
     let state = || Scratch {
@@ -219,14 +219,23 @@ pub(super) fn run<const PART: usize, V: Vote<PART>, T: Send, S>(
                     for (count, &held) in counts.iter_mut().zip(&s.held) {
                         *count = f64::from(loo.counts[i] - held);
                     }
-                    let rounding = V::ROUNDING * f64::from(loo.counts[i]);
                     for (class, sums) in sums.chunks_exact_mut(width).enumerate() {
                         let (part, lane) = ((offset * k + class) / PART, (offset * k + class) % PART);
                         let held = &sums_held[part * kept + j0 - first_held..][..width];
-                        subtract(level, total[class], held, lane, rounding, sums);
+                        match how {
+                            Sums::Left => subtract(level, total[class], held, lane, sums),
+                            Sums::Added => {
+                                sums.iter_mut().zip(held).for_each(|(sum, held)| *sum = held.0[lane]);
+                            }
+                        }
                     }
-                    for (j, _) in counts.iter().enumerate().filter(|&(_, &count)| count == 0.0) {
-                        sums.iter_mut().skip(j).step_by(width).for_each(|sum| *sum = 0.0);
+                    for (j, &count) in counts.iter().enumerate() {
+                        let of_feature = sums.iter_mut().skip(j).step_by(width);
+                        if count == 0.0 {
+                            of_feature.for_each(|sum| *sum = 0.0);
+                        } else if count == f64::from(loo.counts[i]) {
+                            of_feature.zip(total).for_each(|(sum, &total)| *sum = total);
+                        }
                     }
                     sink(&mut s.sink, Cell { i, first: j0, sums, counts }, row);
                 }
@@ -333,16 +342,13 @@ fn add_sums<V: Copy + Into<f64>, const Q: usize>(held: &mut [f64], sums: &[V; Q]
 }
 
 dispatch! {
-    /// `sums[j] = total - held[j][lane]`, 0 within `rounding * total`.
-    fn subtract<L: AsRef<[f64]>>(total: f64, held: &[L], lane: usize, rounding: f64, sums: &mut [f64])
-        = subtract_body
+    /// `sums[j] = total - held[j][lane]`.
+    fn subtract<L: AsRef<[f64]>>(total: f64, held: &[L], lane: usize, sums: &mut [f64]) = subtract_body
 }
 
 #[inline(always)]
-fn subtract_body<L: AsRef<[f64]>>(total: f64, held: &[L], lane: usize, rounding: f64, sums: &mut [f64]) {
-    let least = rounding * total.abs();
+fn subtract_body<L: AsRef<[f64]>>(total: f64, held: &[L], lane: usize, sums: &mut [f64]) {
     for (sum, held) in sums.iter_mut().zip(held) {
-        let rest = total - held.as_ref()[lane];
-        *sum = if rest.abs() > least { rest } else { 0.0 };
+        *sum = total - held.as_ref()[lane];
     }
 }
