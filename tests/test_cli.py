@@ -379,6 +379,10 @@ def test_labels_of_a_column_stay_as_they_are_written(tmp_path, capsys):
         others = [option for other in codes if other != name for option in ("--drop", other)]
         assert main([*explain, *others]) == 0
         assert json.loads(capsys.readouterr().out)["classes"] == expected
+    bare = tmp_path / "bare.csv"
+    FRAME.assign(code=np.array(codes["codes"])[GROUPS]).to_csv(bare, index=False, header=False)
+    assert main(["explain", str(bare), "--no-header", "--labels", f"x{M}", "--format", "json", *SMALL]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == codes["codes"]
 
 
 def test_what_was_fitted_is_in_the_results(folder, capsys):

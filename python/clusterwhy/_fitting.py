@@ -98,7 +98,7 @@ def refuse_column_positions(estimator: Any, name: str) -> None:
         if not isinstance(part, ColumnTransformer):
             continue
         for _, _, columns in part.transformers:
-            if not (callable(columns) or columns == slice(None)):
+            if not (callable(columns) or (isinstance(columns, slice) and columns == slice(None))):
                 raise ValueError(
                     f"{name} must take whatever columns it is given, got a ColumnTransformer that asks for "
                     f"{columns!r}: parts of the data hold other features each time, without their names; transform "
@@ -261,8 +261,9 @@ def class_order(fitted: Any, n_classes: int, what: str) -> NDArray[np.int64]:
 
 def is_of_numbers(value: Any) -> bool:
     """Whether a parameter is many numbers, one for each observation or feature perhaps."""
-    numbers = isinstance(value, list) and all(isinstance(item, (int, float)) for item in value)
-    return numbers or issparse(value) or getattr(value, "ndim", 0) > 0
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, (int, float)) for item in value)
+    return issparse(value) or getattr(value, "ndim", 0) > 0
 
 
 def failure(role: str, estimator: Any, what: str, X: Any, error: Exception, advice: str = PART_ADVICE) -> Exception:

@@ -50,7 +50,10 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
             source.seek(0)
         first = None if options.no_header else 0
         # Labels stay as they are written: 01 may be another one than 1.
-        kinds = {} if options.labels is None else {options.labels: str}
+        labels = options.labels
+        if options.no_header:
+            labels = {name: j for j, name in enumerate(default_names(header.shape[1]))}.get(labels)
+        kinds = {} if labels is None else {labels: str}
         frame = pandas.read_csv(source, **text, header=first, float_precision="round_trip", dtype=kinds)
     if options.no_header:
         frame.columns = default_names(frame.shape[1])
