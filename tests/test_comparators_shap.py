@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.cluster import AgglomerativeClustering, KMeans, MiniBatchKMeans
 from sklearn.datasets import make_blobs
@@ -191,6 +192,10 @@ def test_a_baseline_of_ones_own():
     X, labels = problem(m=4)
     baseline = np.array([0.5, -1.0, 2.0, 0.0])
     model = FuzzyCMeansSHAP(reference=labels, baseline=baseline.tolist()).fit(X)
+    # In another order, which the names tell.
+    named = pd.Series(baseline, index=[*"abcd"])[["c", "a", "d", "b"]]
+    same = FuzzyCMeansSHAP(reference=labels, baseline=named).fit(pd.DataFrame(X, columns=[*"abcd"]))
+    np.testing.assert_array_equal(same.sample_importances_, model.sample_importances_)
     expected = naive_shapley(X[3], model.cluster_centers_, labels[3], 2.0, baseline)
     np.testing.assert_allclose(model.sample_importances_[3], expected, atol=1e-12)
 

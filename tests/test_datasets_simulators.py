@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.spatial import KDTree
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
@@ -544,3 +545,31 @@ def test_generators_are_random_states_too(make):
     one, same, other = (make(random_state=rng) for rng in (np.random.default_rng(s) for s in (0, 0, 1)))
     np.testing.assert_array_equal(one[0], same[0])
     assert not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize(
+    "options", [{"separation": 0.5, "radius_range": (20, 20)}, {"separation": 0.02}, {"radius_range": (5, 15)}]
+)
+def test_arcs_keep_their_distance_whatever_their_size(options):
+    gap = options.get("separation", 0.477)
+    for seed in range(4):
+        X, y, _ = make_moons_circles(
+            9000, 3, n_signal=2, n_noise=0, embedding=None, jitter=0, random_state=seed, **options
+        )
+        trees = [KDTree(part) for part in clusters_of(X, y)]
+        assert min(trees[a].query(trees[b].data)[0].min() for a in range(3) for b in range(a)) >= 0.98 * gap
+
+
+@pytest.mark.parametrize("eta", [1e-3, 1e-2, 0.1])
+def test_onion_correlations_of_a_small_eta_are_positive_definite(eta):
+    for seed in range(40):
+        R = onion_correlation(10, eta=eta, random_state=seed)
+        np.linalg.cholesky(R)
+        assert (np.diag(R) == 1).all()
+        for make in (make_gaussian_mixture, make_gamma_mixture):
+            make(60, 3, n_noise=0, eta=eta, random_state=seed)
+
+
+def test_noise_needs_a_spread_to_have():
+    with pytest.raises(ValueError, match="noise_scale='within' needs a cluster of two observations"):
+        make_gaussian_mixture(3, 3, n_noise=3, random_state=0)

@@ -1,6 +1,7 @@
 """What the displays draw: the artists hold the numbers, in the order that the names say."""
 
 import sys
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -290,14 +291,14 @@ def test_observations(models):
     # Within a cluster by the mean of what is drawn.
     means = drawn.mean(axis=0)
     first = ~np.isnan(means) & (model.labels_[display.samples_] == 0)
-    assert (np.diff(np.nan_to_num(means)[model.labels_[display.samples_] == 0]) <= 1e-15).all()
+    assert (np.diff(means[first]) <= 1e-15).all()
     assert first.any()
 
 
 def test_names_of_clusters_do_not_overlap():
     labels = np.repeat([-1, 0, 1, 2], [4, 1, 1, 94])
     display = cw.SampleImportanceDisplay.from_importances(np.ones((100, 2)), labels=labels)
-    assert texts(display.ax_.get_xticklabels()) == ["noise", "0", "2"]
+    assert texts(display.ax_.get_xticklabels()) == ["noise", "1", "2"]
     display = cw.SampleImportanceDisplay.from_importances(np.ones((3, 2)), labels=["b", "a", "b"])
     assert texts(display.ax_.get_xticklabels()) == ["a", "b"]
     assert display.samples_.tolist() == [1, 0, 2]
@@ -462,3 +463,39 @@ def test_names_of_a_series_and_of_a_frame_are_drawn():
     assert cw.ImportanceDisplay.from_importances(pd.Series([0.1, 0.2])).feature_names.tolist() == ["x0", "x1"]
     square = pd.DataFrame(np.zeros((2, 2)), index=["g", "h"], columns=["g", "h"])
     assert displays.InteractionDisplay.from_importances(square).feature_names.tolist() == ["g", "h"]
+
+
+def test_intervals_need_not_hold_the_score():
+    """Those of a bootstrap, say."""
+    display = cw.ImportanceDisplay.from_importances([0.1, 0.3], intervals=[[0.2, 0.4], [0.25, 0.35]])
+    segments = display.error_bars_[2][0].get_segments()
+    np.testing.assert_allclose([segment[:, 0] for segment in segments], [[0.25, 0.35], [0.2, 0.4]])
+    with pytest.raises(ValueError, match=r"a lower and an upper bound, got \[0.4, 0.2\]"):
+        cw.ImportanceDisplay.from_importances([0.1], intervals=[[0.4, 0.2]])
+
+
+@pytest.mark.parametrize("n_clusters", [9, 40, 120])
+def test_names_of_many_clusters_do_not_run_into_each_other(n_clusters):
+    labels = np.repeat(np.arange(n_clusters), 15)
+    scores = np.random.default_rng(0).normal(size=(len(labels), 3))
+    display = cw.SampleImportanceDisplay.from_importances(scores, labels=labels)
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.get_xticklabels()]
+    assert len(boxes) >= 8
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+
+
+def test_samples_without_scores_come_last_in_their_cluster():
+    scores = np.array([[-1.0, -2.0], [np.nan, np.nan], [-3.0, -1.0], [0.5, 0.2]])
+    display = cw.SampleImportanceDisplay.from_importances(scores, labels=[0, 0, 0, 1])
+    assert display.samples_.tolist() == [0, 2, 1, 3]
+
+
+def test_a_legend_of_many_features_has_room():
+    display = displays.ConvergenceDisplay.from_importances(
+        [10, 100], np.random.default_rng(0).normal(size=(2, 40)), max_display=None
+    )
+    display.figure_.canvas.draw()
+    box = display.ax_.get_legend().get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= display.figure_.bbox.height

@@ -24,6 +24,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from clusterwhy.metrics import (
+    baselines,
     diversity,
     faithfulness,
     feature_flipping_auc,
@@ -34,6 +35,7 @@ from clusterwhy.metrics import (
     top_k_hits,
     uniqueness,
 )
+from clusterwhy.metrics._kde import leave_one_out_bandwidth
 
 nan = np.nan
 
@@ -596,3 +598,61 @@ def test_scores_with_names_are_matched_by_them():
         rank_stability([series[0], runs[1]])
     with pytest.raises(ValueError, match="importances must name the same features"):
         faithfulness(series[0].rename({"f3": "g"}), frame, lambda Z: 1.0)
+
+
+def test_baselines_with_names_are_matched_by_them():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    frame = pd.DataFrame(X, columns=[*"abc"])
+    base = pd.Series([5.0, 0.0, 1.0], index=[*"abc"])
+    other = base[["c", "b", "a"]]
+    performance = lambda Z: float(-((Z - X) ** 2).sum())  # noqa: E731
+    one, same = (faithfulness([1, 0.5, 0], frame, performance, baseline=b) for b in (base.to_numpy(), other))
+    assert one == same
+    np.testing.assert_array_equal(
+        baselines.squared_difference(frame, other), baselines.squared_difference(X, base.to_numpy())
+    )
+    with pytest.raises(ValueError, match="baseline must name the same features, a, b, c, each once, got"):
+        faithfulness([1, 0.5, 0], frame, performance, baseline=base.rename({"a": "z"}))
+    with pytest.raises(ValueError, match=r"X must be finite"):
+        baselines.squared_difference(np.where(X > 2, np.nan, X))
+
+
+@pytest.mark.parametrize("shift", [1e7, 1e9])
+def test_distances_do_not_depend_on_where_the_data_are(shift):
+    # Multiples of 1/256, which the shift leaves as they are.
+    X = np.rint(256 * np.random.default_rng(0).normal(size=(60, 20))) / 256
+    explanations = np.random.default_rng(1).normal(size=X.shape)
+    assert uniqueness(explanations, X + shift, n_neighbors=3) == pytest.approx(
+        uniqueness(explanations, X, n_neighbors=3), rel=1e-9
+    )
+    assert leave_one_out_bandwidth(X + shift) == pytest.approx(leave_one_out_bandwidth(X), rel=1e-9)
+    near, far = (
+        baselines.prediction_difference(Z, lambda Z: Z[:, 0] - Z[0, 0], random_state=0) for Z in (X, X + shift)
+    )
+    np.testing.assert_allclose(far, near, atol=1e-6 * shift / 1e7)
+
+
+def test_a_bandwidth_of_repeated_observations_is_not_that_of_rounding():
+    D = np.random.default_rng(0).integers(0, 3, (300, 3)).astype(float)
+    D = (D - D.mean(axis=0)) / D.std(axis=0)
+    distinct = np.unique(D, axis=0)
+    least = min(np.linalg.norm(a - b) for a, b in combinations(distinct, 2))
+    assert leave_one_out_bandwidth(D) == pytest.approx(least / 10 / np.sqrt(3), rel=0.2)
+
+
+def test_noise_takes_no_part_in_what_is_predicted():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, -1], 30)
+    X = rng.normal(size=(90, 3))
+    X[:60, 0] += 9 * y[:60]
+    assert feature_generalizability([1, 0, 0], X, y, random_state=np.random.default_rng(0)) > 0.95
+    predict = lambda Z: (Z[:, 0] > 4.5).astype(int)  # noqa: E731
+    with_noise = feature_flipping_auc([1, 0, 0], X, predict, labels=y, bandwidth=0.3, random_state=0)
+    assert with_noise > 0.8
+    for metric in (feature_generalizability, lambda s, X, y: feature_flipping_auc(s, X, predict, labels=y)):
+        with pytest.raises(ValueError, match="noise"):
+            metric([1, 0, 0], X, np.full(90, -1))
+    with pytest.raises(ValueError, match="labels must be there for every observation"):
+        feature_flipping_auc([1, 0, 0], X, predict, labels=np.where(y < 0, np.nan, y))
+    with pytest.raises(ValueError, match="must not be masked"):
+        matched_accuracy([0, 1, 1], np.ma.array([0, 1, 0], mask=[0, 0, 1]))

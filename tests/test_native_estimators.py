@@ -271,3 +271,15 @@ def test_missing_values_and_dates_are_refused_with_advice_that_fits(estimator):
     assert "HistGradientBoosting" not in str(error.value)
     with pytest.raises(TypeError, match=r"got dates or times; .* \(column 'when'\)$"):
         clone(estimator).fit(frame.assign(when=pd.date_range("2020", periods=20)), y)
+
+
+@pytest.mark.parametrize(
+    "model", [native.KNeighbors(3), native.KNeighbors(3, weights="distance"), native.NearestCentroid()]
+)
+def test_values_whose_squares_are_not_finite_are_refused(model):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    y = X[:, 0] > 0
+    with pytest.raises(ValueError, match=r"X has values as large as .*e\+160 .*, expected at most 1e\+150"):
+        model.fit(X * 1e160, y)
+    with pytest.raises(ValueError, match=r"expected at most 1e\+150"):
+        model.fit(X, y).predict(X * 1e160)

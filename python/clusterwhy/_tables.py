@@ -217,3 +217,35 @@ def axis_names(values: Any, axis: int) -> list[Any] | None:
         return None
     names = list(values.axes[axis])
     return None if names == list(range(len(names))) else names
+
+
+def of_features(importances: Any, name: str, features: list[Any], *, named: bool) -> Any:
+    """Return scores of which a pandas object names the features in the order of `features`; others as they are.
+
+    Parameters
+    ----------
+    importances : array-like of shape (M,) or (N, M)
+    name : str
+        What messages call them.
+    features : list of length M
+    named : bool
+        Whether `features` are names and no mere positions, so that scores of other names are refused.
+    """
+    found = axis_names(importances, -1)
+    if found is None or found == features:
+        return importances
+    places = {feature: place for place, feature in enumerate(found)}
+    if len(places) == len(found) == len(features) and all(feature in places for feature in features):
+        return np.asarray(importances)[..., [places[feature] for feature in features]]
+    if named:
+        raise ValueError(
+            f"{name} must name the same features, {shown(features)}, each once, got {shown(found)}; without names "
+            "(to_numpy) they are taken in their order."
+        )
+    return importances
+
+
+def column_names(X: Any) -> tuple[list[Any], bool]:
+    """Return the names of the columns of data, or their positions, and whether they are names."""
+    names = axis_names(X, 1) if np.ndim(X) == 2 else None
+    return (list(range(np.shape(X)[-1])) if names is None else names), names is not None

@@ -10,6 +10,7 @@ from scipy.linalg import pinvh
 from scipy.special import comb
 
 from clusterwhy import _core
+from clusterwhy._tables import of_features
 from clusterwhy._validation import check_count, check_option, n_threads, seed_from_random_state
 from clusterwhy.comparators._base import ComparatorMixin
 from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans, check_fuzziness, memberships, squared_distances
@@ -216,7 +217,10 @@ class FuzzyCMeansSHAP(ComparatorMixin):
         if self.baseline is None:
             return np.asarray(X.mean(axis=0))
         try:
-            baseline = np.array(self.baseline, dtype=np.float64)
+            names = getattr(self, "feature_names_in_", None)
+            columns = list(range(X.shape[1])) if names is None else list(names)
+            given = of_features(self.baseline, "baseline", columns, named=names is not None)
+            baseline = np.array(given, dtype=np.float64)
         except (ValueError, TypeError) as error:
             raise TypeError(
                 f"baseline must be None or numbers, one for each feature, got {self.baseline!r}"

@@ -21,8 +21,8 @@ _Array = npt.NDArray[np.float64]
 #: Centres are tried at distances this fraction of the mean radius apart.
 _STEP = 0.02
 
-#: Points along an arc, for the gap between arcs.
-_POINTS = 100
+#: Points along an arc, for the gap between arcs, at least; and at most.
+_POINTS, _MOST_POINTS = 100, 20_000
 
 
 def circle_overlap(distance: _Array, r: _Array | float, s: _Array | float) -> _Array:
@@ -54,9 +54,14 @@ def circle_overlap(distance: _Array, r: _Array | float, s: _Array | float) -> _A
     return overlap
 
 
-def arc_points(radius: float, start: float, length: float) -> _Array:
-    """Return points of shape (n, 2) along an arc about the origin, close enough to measure gaps by."""
-    theta = start + length * np.linspace(0.0, 1.0, _POINTS)
+def points_for(gap: float, radius: float) -> int:
+    """Return how many points along an arc of a radius or less measure a gap to within 2%: three for each gap."""
+    return int(np.clip(6 * np.pi * radius / gap, _POINTS, _MOST_POINTS)) if gap > 0 else _POINTS
+
+
+def arc_points(radius: float, start: float, length: float, n_points: int) -> _Array:
+    """Return points of shape (n_points, 2) along an arc about the origin."""
+    theta = start + length * np.linspace(0.0, 1.0, n_points)
     return radius * np.column_stack([np.cos(theta), np.sin(theta)])
 
 
@@ -135,8 +140,8 @@ def make_moons_circles(
         alone, reaches an adjusted Rand index of about .95 ("easy") or .75 ("hard") in the mean over data
         sets. Calibrated as in :func:`make_gaussian_mixture`. None asks for a `separation`.
     separation : float, optional
-        Least gap between the arcs of two clusters, before jitter, at least 0. 0 lets arcs cross. Overrides
-        `difficulty`.
+        Least gap between the arcs of two clusters, before jitter, to within 2% (where it is not below a thousandth of
+        the largest radius), at least 0. 0 lets arcs cross. Overrides `difficulty`.
     max_overlap : float, default=0.3
         Most that the discs of two clusters, of which their arcs are the rims, may share, as a fraction of
         the smaller disc, in [0, 1]. With 1, circles may be concentric. Clusters are packed until
@@ -209,7 +214,8 @@ def make_moons_circles(
     radii = rng.uniform(low, high, size=n_clusters)
     lengths = np.where(rng.uniform(size=n_clusters) < circle_probability, 2 * np.pi, np.pi)
     starts = rng.uniform(0, 2 * np.pi, size=n_clusters)
-    arcs = [arc_points(*arc) for arc in zip(radii, starts, lengths, strict=True)]
+    n_points = points_for(gap, radii.max())
+    arcs = [arc_points(*arc, n_points) for arc in zip(radii, starts, lengths, strict=True)]
     centres = place_arcs(radii, arcs, max_overlap, gap, rng)
     clusters = []
     for k, size in enumerate(sizes):

@@ -43,7 +43,10 @@ def noise_standard_deviation(noise_scale: Any, signal: npt.NDArray[np.float64], 
     """Return the standard deviation of the noise columns that `noise_scale` asks for."""
     if isinstance(noise_scale, str):
         if noise_scale == "within":
-            return within_cluster_scale(signal, y)
+            scale = within_cluster_scale(signal, y)
+            if scale == 0:
+                raise ValueError("noise_scale='within' needs a cluster of two observations, to have a spread of.")
+            return scale
         if noise_scale == "total":
             return within_cluster_scale(signal, np.zeros_like(y))
         raise ValueError(f"noise_scale must be 'within', 'total' or a number, got {noise_scale!r}.")

@@ -77,4 +77,14 @@ def onion_correlation(
     # BLAS may round the two triangles, and the unit diagonal, differently.
     correlation = (correlation + correlation.T) / 2
     np.fill_diagonal(correlation, 1.0)
-    return correlation
+    # Of a small eta the last eigenvalue may be rounding, of either sign.
+    nudge = 0.0
+    while True:
+        nudged = correlation / (1.0 + nudge)
+        np.fill_diagonal(nudged, 1.0)
+        try:
+            np.linalg.cholesky(nudged)
+        except np.linalg.LinAlgError:
+            nudge = max(1e-15, 10 * nudge)
+            continue
+        return nudged

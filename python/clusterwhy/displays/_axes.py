@@ -26,8 +26,8 @@ NAME_LENGTH = 40
 LOWEST = 2.5
 # Letters in a line beside a colour bar.
 LABEL_LENGTH = 25
-# Names along an axis that are closer than so much of it are left out.
-NAME_SPACE = 0.025
+# Names along an axis that are closer than so much of it, for each letter side by side, are left out.
+NAME_SPACE = 0.03
 
 
 class Display:
@@ -98,16 +98,19 @@ def draw_cluster_names(axis: Any, labels: NDArray[Any]) -> NDArray[np.int64]:
     starts = np.concatenate([[0], edges])
     stops = np.concatenate([edges, [len(labels)]])
     centres = (starts + stops - 1) / 2
-    named: list[tuple[float, Any]] = []
+    names = cluster_names(labels[starts])
+    rotation = rotation_of(names) if axis.axis_name == "x" else 0
+    side_by_side = axis.axis_name == "x" and rotation == 0
+    space = NAME_SPACE * len(labels) * (max(map(len, names)) if side_by_side else 1)
+    named: list[tuple[float, str]] = []
     # The larger clusters first, so that of two that are too close the smaller one goes without a name.
     for at in np.argsort(starts - stops, kind="stable"):
-        if all(abs(centres[at] - other) >= NAME_SPACE * len(labels) for other, _ in named):
-            named.append((centres[at], labels[starts[at]]))
+        if all(abs(centres[at] - other) >= space for other, _ in named):
+            named.append((centres[at], names[at]))
     named.sort(key=lambda pair: pair[0])
-    names = cluster_names([label for _, label in named])
-    axis.set_ticks([centre for centre, _ in named], names)
+    axis.set_ticks([centre for centre, _ in named], [name for _, name in named])
     if axis.axis_name == "x":
-        axis.set_tick_params(rotation=rotation_of(names))
+        axis.set_tick_params(rotation=rotation)
     return edges
 
 

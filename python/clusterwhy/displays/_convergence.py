@@ -170,7 +170,8 @@ class ConvergenceDisplay(Display):
         # Features that an earlier round of RAMPART dropped have nothing to draw.
         order = self.features_ = order[~np.isnan(self.importances[:, order]).all(axis=0)]
         names = short_names(self.feature_names[order])
-        ax = self._open(ax, 6 + width_of(names), 4.2)
+        # The names stand one below the other.
+        ax = self._open(ax, 6 + width_of(names), max(4.2, 0.5 + 0.2 * len(names)))
         values = self.importances if kind == "score" else ranks
         self.lines_ = [
             ax.plot(

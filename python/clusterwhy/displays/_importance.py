@@ -167,6 +167,9 @@ class ImportanceDisplay(Display):
         scores = check_scores(importances, "importances", ("M",), None)
         if intervals is not None:
             intervals = check_scores(intervals, "intervals", ("M", "2"), len(scores), 2)
+            if (wrong := intervals[:, 0] > intervals[:, 1]).any():
+                first = intervals[wrong][0].tolist()
+                raise ValueError(f"intervals must be pairs of a lower and an upper bound, got {first}")
         names = check_names(names_along(importances, 0, feature_names), len(scores))
         display = cls(scores, names, rank_features(scores), intervals=intervals)
         return display.plot(ax, max_display=max_display, features=features)
@@ -180,9 +183,10 @@ class ImportanceDisplay(Display):
         self.bars_ = ax.barh(places, np.nan_to_num(scores), color=BAR)
         self.error_bars_ = None
         if self.intervals is not None:
-            sides = np.abs(self.intervals[order].T - scores)
+            low, high = self.intervals[order].T
+            # About the middle: the intervals of a bootstrap need not hold the score.
             self.error_bars_ = ax.errorbar(
-                scores, places, xerr=sides, fmt="none", ecolor="black", elinewidth=1, capsize=2
+                (low + high) / 2, places, xerr=(high - low) / 2, fmt="none", ecolor="black", elinewidth=1, capsize=2
             )
         for place in places[np.isnan(scores)]:
             ax.annotate(

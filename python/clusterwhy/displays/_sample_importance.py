@@ -167,7 +167,8 @@ class SampleImportanceDisplay(Display):
         """Draw, once more or on other axes; parameters as in :meth:`from_estimator`."""
         order = self.features_ = choose_features(features, max_display, self.ranking, self.feature_names)
         scores = self.sample_importances[:, order]
-        means = np.nan_to_num(column_means(scores.T))
+        # NaN comes last.
+        means = column_means(scores.T)
         keys = (-means,) if self.labels is None else (-means, np.unique(self.labels, return_inverse=True)[1])
         self.samples_ = np.lexsort(keys)
         names = short_names(self.feature_names[order])

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 from sklearn.exceptions import UndefinedMetricWarning
 
+from clusterwhy._tables import column_names, of_features
 from clusterwhy._validation import check_option
 
-from ._validation import as_scores, check_dense, column_names, of_features
+from ._validation import as_scores, check_dense
 
 
 def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: str) -> float:
@@ -28,11 +29,11 @@ def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: 
     return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
 
 
-def _replacement(baseline: Any, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _replacement(baseline: Any, X: npt.NDArray[Any], columns: list[Any], named: bool) -> npt.NDArray[Any]:
     if isinstance(baseline, str):
         check_option(baseline, "baseline", ("mean", "zero"))
         return np.asarray(X.mean(axis=0)) if baseline == "mean" else np.zeros(X.shape[1])
-    values = as_scores(baseline, "baseline", ndim=1)
+    values = as_scores(of_features(baseline, "baseline", columns, named=named), "baseline", ndim=1)
     if values.size != X.shape[1]:
         raise ValueError(f"baseline has {values.size} values, but X has {X.shape[1]} features.")
     return values
@@ -54,8 +55,8 @@ def faithfulness(
     Parameters
     ----------
     importances : array-like of shape (n_features,)
-        Scores; larger is more important. Where both they and `X` name the features, as pandas does, their order does
-        not matter. A feature whose score is NaN is never removed and left out of
+        Scores; larger is more important. Where both they (or `baseline`) and `X` name the features, as pandas does,
+        their order does not matter. A feature whose score is NaN is never removed and left out of
         the correlation.
     X : array-like of shape (n_samples, n_features)
         The observations. They are not changed.
@@ -114,7 +115,7 @@ def faithfulness(
         raise ValueError(f"X must have shape (n_samples, {scores.size}) to match importances, got {data.shape}.")
     check_option(removal, "removal", ("single", "cumulative"))
     check_option(method, "method", ("pearson", "spearman"))
-    constants = _replacement(baseline, data)
+    constants = _replacement(baseline, data, columns, named)
     work = np.array(data, dtype=np.result_type(data.dtype, np.float32), order="F")
 
     def measured() -> float:

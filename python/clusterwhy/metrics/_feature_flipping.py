@@ -10,10 +10,12 @@ import numpy.typing as npt
 from scipy.integrate import trapezoid
 from sklearn.utils import gen_batches
 
+from clusterwhy._tables import column_names, of_features
 from clusterwhy._validation import check_count, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
-from ._validation import as_labels, as_scores, column_names, of_features
+from ._matching import is_noise
+from ._validation import as_labels, as_scores
 
 Floats = npt.NDArray[np.float64]
 
@@ -102,16 +104,21 @@ def feature_flipping_auc(
         raise ValueError("X must be finite.")
     n_draws = check_count(n_draws, "n_draws", minimum=1)
     width = as_bandwidth(bandwidth, data)
-    own = _predicted(predict, data) if labels is None else np.asarray(labels)
+    own = _predicted(predict, data) if labels is None else as_labels(labels, "labels")
     if own.shape != data.shape[:1]:
         raise ValueError(f"labels must have shape {data.shape[:1]} to match X, got {own.shape}.")
+    # Nothing is in a cluster of its own that is in none.
+    scored = np.arange(len(data)) if labels is None else np.flatnonzero(~is_noise(own))
+    if scored.size == 0:
+        raise ValueError("labels must name at least one cluster, got noise (below 0) alone.")
     order = np.argsort(-np.broadcast_to(scores, data.shape), axis=1, kind="stable")
     rng = np.random.default_rng(seed_from_random_state(random_state))
     n_rows = max(1, BLOCK_BYTES // (8 * len(data)))
     curve = np.zeros(data.shape[1] + 1)
-    for part in gen_batches(len(data), n_rows):
+    for batch in gen_batches(len(scored), n_rows):
+        part = scored[batch]
         curve += _hits(data, data[part], order[part], own[part], predict, width, n_draws, rng)
-    return float(trapezoid(curve, dx=1.0 / data.shape[1]) / (len(data) * n_draws))
+    return float(trapezoid(curve, dx=1.0 / data.shape[1]) / (len(scored) * n_draws))
 
 
 def _hits(

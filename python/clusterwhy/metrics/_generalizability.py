@@ -16,10 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from clusterwhy._fitting import check_classifier
+from clusterwhy._tables import column_names, of_features
 from clusterwhy._validation import as_random_state, check_count, check_option
 
 from ._matching import is_noise, match_labels
-from ._validation import as_labels, as_scores, check_dense, column_names, of_features, top_features
+from ._validation import as_labels, as_scores, check_dense, top_features
 
 
 def feature_generalizability(
@@ -93,10 +94,11 @@ def feature_generalizability(
     y = as_labels(labels, "labels")
     if y.size != data.shape[0]:
         raise ValueError(f"X has {data.shape[0]} observations, but labels has {y.size}.")
-    if np.unique(y).size < 2:
-        raise ValueError("labels must hold at least 2 different labels, got 1.")
+    kept = ~is_noise(y)
+    if np.unique(y[kept]).size < 2:
+        raise ValueError("labels must hold at least 2 different labels that are not noise (below 0).")
     cv = check_count(cv, "cv", minimum=2)
-    smallest, count = min(zip(*np.unique(y, return_counts=True), strict=True), key=lambda pair: pair[1])
+    smallest, count = min(zip(*np.unique(y[kept], return_counts=True), strict=True), key=lambda pair: pair[1])
     if count < 2:
         raise ValueError(
             "each label must have at least 2 observations, to learn it from one and try it on another, but "
@@ -113,6 +115,7 @@ def feature_generalizability(
     if top_k is not None:
         top_k = check_count(top_k, "top_k", minimum=1, maximum=data.shape[1])
 
+    data, y, scores = data[kept], y[kept], scores[kept] if per_sample else scores
     rows = scores if per_sample else scores[None, :]
     if top_k is None:
         selected = rows > 0
@@ -125,7 +128,7 @@ def feature_generalizability(
     masked = np.where(selected, data, 0.0) if per_sample else data[:, selected[0]]
 
     model = make_pipeline(StandardScaler(), SVC()) if classifier is None else clone(classifier)
-    folds = StratifiedKFold(n_splits=cv, shuffle=True, random_state=random_state)
+    folds = StratifiedKFold(n_splits=cv, shuffle=True, random_state=as_random_state(random_state))
     return float(np.mean(cross_val_score(model, masked, y, cv=folds, scoring="accuracy", error_score="raise")))
 
 

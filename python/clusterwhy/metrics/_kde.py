@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
-from sklearn.metrics.pairwise import euclidean_distances
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,7 +32,8 @@ def leave_one_out_bandwidth(X: Floats) -> float:
     Looked for between a tenth of the smallest positive distance and the largest one, per feature: with repeated
     observations the likelihood has no maximum.
     """
-    squares = euclidean_distances(X, squared=True)
+    # Of differences, so that repeated observations are at 0 wherever they lie.
+    squares = cdist(X, X, "sqeuclidean")
     np.fill_diagonal(squares, np.inf)
     finite = squares[np.isfinite(squares) & (squares > 0)]
     if finite.size == 0:

@@ -8,11 +8,11 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from clusterwhy._tables import axis_names
+from clusterwhy._tables import axis_names, of_features
 from clusterwhy._validation import check_count
 
 from ._faithfulness import correlation
-from ._validation import as_scores, of_features, top_features
+from ._validation import as_scores, top_features
 
 
 def rank_stability(

@@ -83,6 +83,8 @@ def uniqueness(
     # So many candidates that r of them differ from the observation, however often it is repeated.
     repeats = int(np.unique(data, axis=0, return_counts=True)[1].max())
     n_candidates = min(n_samples, n_neighbors + repeats)
+    # The search expands squares, which keep no digits far from the origin.
+    data = data - data.mean(axis=0)
     candidates = NearestNeighbors(n_neighbors=n_candidates).fit(data).kneighbors(data, return_distance=False)
     ratios = np.empty(n_samples)
     for i in range(n_samples):

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse
 
-from clusterwhy._tables import axis_names, shown
 from clusterwhy._validation import missing_labels
 
 
@@ -26,38 +25,6 @@ def as_scores(importances: Any, name: str, *, ndim: int) -> npt.NDArray[np.float
     return scores
 
 
-def of_features(importances: Any, name: str, features: list[Any], *, named: bool) -> Any:
-    """Return scores of which a pandas object names the features in the order of `features`; others as they are.
-
-    Parameters
-    ----------
-    importances : array-like of shape (M,) or (N, M)
-    name : str
-        What messages call them.
-    features : list of length M
-    named : bool
-        Whether `features` are names and no mere positions, so that scores of other names are refused.
-    """
-    found = axis_names(importances, -1)
-    if found is None or found == features:
-        return importances
-    places = {feature: place for place, feature in enumerate(found)}
-    if len(places) == len(found) == len(features) and all(feature in places for feature in features):
-        return np.asarray(importances)[..., [places[feature] for feature in features]]
-    if named:
-        raise ValueError(
-            f"{name} must name the same features, {shown(features)}, each once, got {shown(found)}; without names "
-            "(to_numpy) they are taken in their order."
-        )
-    return importances
-
-
-def column_names(X: Any) -> tuple[list[Any], bool]:
-    """Return the names of the columns of data, or their positions, and whether they are names."""
-    names = axis_names(X, 1) if np.ndim(X) == 2 else None
-    return (list(range(np.shape(X)[-1])) if names is None else names), names is not None
-
-
 def check_dense(X: Any, name: str) -> None:
     """Refuse a sparse matrix, which NumPy would take for a single object."""
     if issparse(X):
@@ -66,6 +33,8 @@ def check_dense(X: Any, name: str) -> None:
 
 def as_labels(labels: Any, name: str) -> npt.NDArray[Any]:
     """Return `labels` as an array of one dimension, none of them missing."""
+    if np.ma.is_masked(labels):
+        raise ValueError(f"{name} must not be masked: leave such observations out.")
     array = np.asarray(labels)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a non-empty array of one dimension, got shape {array.shape}.")

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics.pairwise import euclidean_distances
+from scipy.spatial.distance import cdist
 
+from clusterwhy._tables import column_names, of_features
 from clusterwhy._validation import check_count, check_option, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
@@ -47,7 +48,7 @@ def random_attribution(X: npt.ArrayLike, random_state: Any = None) -> Floats:
 def squared_difference(X: npt.ArrayLike, baseline: npt.ArrayLike | None = None) -> Floats:
     """Return ``(x - baseline)^2``; None is the mean of the data."""
     data = as_scores(X, "X", ndim=2)
-    return np.square(data - _baseline(data, baseline))
+    return np.square(data - _baseline(X, data, baseline))
 
 
 def prediction_difference(
@@ -90,7 +91,8 @@ def _draw_each(data: Floats, bandwidth: float, seed: int) -> Floats:
     """Draw every feature of every observation, given its others."""
     rng = np.random.default_rng(seed)
     out = bandwidth * rng.standard_normal(data.shape)
-    squares = euclidean_distances(data, squared=True)
+    # Of differences: far from the origin the expanded squares keep no digits.
+    squares = cdist(data, data, "sqeuclidean")
     for j, column in enumerate(data.T):
         others = squares - np.square(column[:, None] - column)
         out[:, j] += column[draw_kernels(others / (-2.0 * bandwidth**2), 1, rng)[0]]
@@ -115,7 +117,7 @@ def integrated_gradients(
     """
     data = as_scores(X, "X", ndim=2)
     n_steps = check_count(n_steps, "n_steps", minimum=1)
-    start = _baseline(data, baseline)
+    start = _baseline(X, data, baseline)
     total = np.zeros_like(data)
     for share in (np.arange(n_steps) + 0.5) / n_steps:
         total += gradient(start + share * (data - start))
@@ -135,10 +137,13 @@ def dimension_removal(
     return out
 
 
-def _baseline(data: Floats, baseline: npt.ArrayLike | None) -> Floats:
+def _baseline(X: Any, data: Floats, baseline: npt.ArrayLike | None) -> Floats:
+    if not np.isfinite(data).all():
+        raise ValueError("X must be finite.")
     if baseline is None:
         return np.asarray(data.mean(axis=0))
-    values = as_scores(baseline, "baseline", ndim=1)
+    columns, named = column_names(X)
+    values = as_scores(of_features(baseline, "baseline", columns, named=named), "baseline", ndim=1)
     if values.size != data.shape[1]:
         raise ValueError(f"baseline has {values.size} values, but X has {data.shape[1]} features.")
     return values

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_centroid, read_neighbors
-from clusterwhy._tables import read_table
+from clusterwhy._tables import check_size_of_values, read_table
 
 from ._reading import read
 
@@ -82,11 +82,13 @@ class _Comparing(Classifier):
     """A classifier that keeps its training rows and compares others with them."""
 
     def _train(self, X: NDArray[Any], codes: NDArray[np.int32]) -> None:
+        check_size_of_values(X)
         self._method = self._read(X)
         # The caller may change its array after the fit.
         self._rows, self._codes = X.copy(), codes
 
     def _proba(self, X: NDArray[Any], **changes: Any) -> NDArray[np.float64]:
+        check_size_of_values(X)
         dtype = np.result_type(X, self._rows)
         rows, queries = self._rows.astype(dtype, copy=False), X.astype(dtype, copy=False)
         params = {**self._method.params, **changes}
