@@ -1,7 +1,8 @@
 """Which features drive a clustering: as a whole, for each cluster and for each observation.
 
 Start with :class:`LOCOMP`; :class:`LOCORampart` finds the top few of very many features, :class:`LOCOSplit` suits few
-features. The four functions are the kernels behind them, for toolkits that bring their own ensemble.
+features, :class:`InterpretableDeepClustering` clusters and says which features it used. The four functions are the
+kernels behind the first three, for toolkits that bring their own ensemble.
 :mod:`clusterwhy.native` has the methods that run in Rust as estimators of their own, :mod:`clusterwhy.comparators`
 the other methods of the field, :mod:`clusterwhy.datasets` simulators with known signal features,
 :mod:`clusterwhy.metrics` measures of an explanation, :mod:`clusterwhy.displays` pictures of the scores, and

@@ -189,8 +189,9 @@ def loco_scores(
     Bunch
         A dictionary, also by attribute, with ``feature_importances_`` (M,), ``cluster_importances_`` (K, M),
         ``sample_importances_`` (N, M), ``standard_errors_`` (M,), ``cluster_standard_errors_`` (K, M),
-        ``monte_carlo_errors_`` (M,), ``loo_error_``, ``loo_proba_`` (N, K) and ``classes_`` (K,). A loss of
-        the whole set has no scores of clusters and samples and no standard errors.
+        ``monte_carlo_errors_`` (M,), ``cluster_monte_carlo_errors_`` (K, M), ``loo_error_``, ``loo_proba_``
+        (N, K) and ``classes_`` (K,). A loss of the whole set has no scores of clusters and samples, and of errors
+        ``monte_carlo_errors_`` alone.
 
     Raises
     ------

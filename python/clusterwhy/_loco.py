@@ -51,9 +51,9 @@ class LOCOMixin(ImportanceMixin):
     def interaction_importance(self, pairs: Any) -> NDArray[np.float64]:
         """Score pairs of features by iLOCO: ``D_j + D_k - D_jk`` (arXiv 2502.06661).
 
-        Positive where the two stand in for each other less than they help each other; 0 where they act on
-        their own. A pair is scored as ``group_importance``
-        scores a set.
+        Positive where the two help each other (each is worth more beside the other), negative where they stand in for
+        each other, about 0 where each acts on its own. A pair is scored as ``group_importance`` scores a set; a
+        difference of differences takes many minipatches.
 
         Parameters
         ----------

@@ -344,7 +344,9 @@ class LOCOMP(MinipatchMixin):
         For ``n_patches="auto"``: about how long a fit may take, judged by the minipatches so far, of which there are
         250 at least; how many it allows depends on the machine, and ``n_patches_`` says it. None is no limit.
     max_samples, max_features : float or int, default=0.2
-        Size of a minipatch: a float is a fraction (rounded up), an int a count. 0.2 to 0.5 is usual.
+        Size of a minipatch: a float is a fraction (rounded up), an int a count. With many features, or features that
+        stand in for one another, fewer rank better (`max_features` of 0.1); every cluster must be among the
+        observations of a minipatch.
     loss : {"hinge", "margin", "brier", "log", "zero_one", "ari"} or callable, default="hinge"
         What is compared with and without a feature. ``"zero_one"`` and ``"ari"`` count one whole vote per
         minipatch. ``"ari"`` is one figure for the whole set: no scores of clusters or observations, no
@@ -391,8 +393,9 @@ class LOCOMP(MinipatchMixin):
     Attributes
     ----------
     feature_importances_ : ndarray of shape (M,)
-        Mean rise of the loss without the feature; larger is more important, about 0 or below is not
-        important. NaN where no minipatch leaves the feature out; exactly 0 where none holds it.
+        Mean rise of the loss without the feature; larger is more important. Relative to the average feature: clearly
+        above 0 is evidence that a feature helps, about 0 or below is no evidence that it does not. NaN where no
+        minipatch leaves the feature out; exactly 0 where none holds it.
     cluster_importances_ : ndarray of shape (K, M)
         The same mean over the observations of each consensus cluster, rows in the order of ``classes_``.
     sample_importances_ : ndarray of shape (N, M)

@@ -100,7 +100,8 @@ class FuzzyCMeansSHAP(ComparatorMixin):
 
     References
     ----------
-    .. [1] Naepoles et al., 2024, as "fuzzy c-means Shapley values" (FCM-SHAP).
+    .. [1] G. Nápoles, N. Griffioen, S. Khoshrou and Ç. Güven, "Feature importance for clustering", CIARP 2023,
+       LNCS 14469, 31-45 (the second of its algorithms; FCM-SHAP in the paper of Cluster LOCO).
     .. [2] Mitchell, Cooper, Frank and Holmes, "Sampling permutations for Shapley value estimation", JMLR 23 (2022).
     .. [3] Lundberg and Lee, "A unified approach to interpreting model predictions", NeurIPS 2017, theorem 2.
 

@@ -59,7 +59,8 @@ class PrototypeImportance(ComparatorMixin):
 
     References
     ----------
-    .. [1] Naepoles et al., 2024, as "prototype-based feature importance" (PBFI).
+    .. [1] G. Nápoles, N. Griffioen, S. Khoshrou and Ç. Güven, "Feature importance for clustering", CIARP 2023,
+       LNCS 14469, 31-45 (the first of its algorithms; PBFI in the paper of Cluster LOCO).
 
     Examples
     --------

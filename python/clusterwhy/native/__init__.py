@@ -3,7 +3,8 @@
 These are the methods that ``engine="native"`` runs on minipatches, here on all of the data handed to ``fit``:
 to be used on their own, to be compared with scikit-learn's, or to be handed to :class:`clusterwhy.LOCOMP`.
 
-- Clusterers: :class:`Ward`, :class:`Linkage`, :class:`KMeans`, :class:`Spectral`.
+- Clusterers: :class:`Ward`, :class:`Linkage`, :class:`KMeans`, :class:`Spectral`; gamma mixtures are
+  :class:`clusterwhy.datasets.GammaMixture`.
 - Classifiers: :class:`DecisionTree`, :class:`RandomForest`, :class:`ExtraTrees`, :class:`KNeighbors`,
   :class:`NearestCentroid`.
 

@@ -58,9 +58,9 @@ def rank_genes_loco(
     """Rank the genes that drive a clustering of cells, for each cluster and as a whole.
 
     Cluster LOCO-MP (:class:`clusterwhy.LOCOMP`) of the cells of an AnnData. Where a test of differential expression
-    asks how the means of given groups differ, this asks which genes the groups could not have been found
-    without. Results have the form of :func:`scanpy.tl.rank_genes_groups`, so that scanpy's tables, filters and
-    plots read them: ``sc.get.rank_genes_groups_df(adata, None, key="rank_genes_loco")``,
+    asks how the means of given groups differ, this asks which genes help to find the groups again, given that other
+    genes may stand in for them. Results have the form of :func:`scanpy.tl.rank_genes_groups`, so that scanpy's
+    tables, filters and plots read them: ``sc.get.rank_genes_groups_df(adata, None, key="rank_genes_loco")``,
     ``sc.pl.rank_genes_groups_dotplot(adata, key="rank_genes_loco")``.
 
     Parameters
