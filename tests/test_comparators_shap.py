@@ -196,6 +196,10 @@ def test_a_baseline_of_ones_own():
     named = pd.Series(baseline, index=[*"abcd"])[["c", "a", "d", "b"]]
     same = FuzzyCMeansSHAP(reference=labels, baseline=named).fit(pd.DataFrame(X, columns=[*"abcd"]))
     np.testing.assert_array_equal(same.sample_importances_, model.sample_importances_)
+    with pytest.raises(
+        ValueError, match="baseline must name the same features, a, b, c, d, each once, got c, z, d, b"
+    ):
+        same.set_params(baseline=named.rename({"a": "z"})).fit(pd.DataFrame(X, columns=[*"abcd"]))
     expected = naive_shapley(X[3], model.cluster_centers_, labels[3], 2.0, baseline)
     np.testing.assert_allclose(model.sample_importances_[3], expected, atol=1e-12)
 

@@ -67,11 +67,20 @@ def check_classifier(classifier: Any) -> Any:
 
 def reads_data(estimator: Any) -> Any:
     """Return what the data go into: of a pipeline, its first step."""
-    while isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-        if not steps:
-            break
+    while isinstance(estimator, Pipeline) and (steps := steps_of(estimator)):
         estimator = steps[0]
+    return estimator
+
+
+def steps_of(pipeline: Pipeline) -> list[Any]:
+    """Return the steps of a pipeline that do something."""
+    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+
+
+def last_step(estimator: Any) -> Any:
+    """Return what a pipeline ends in, however deep; anything else itself."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
     return estimator
 
 
@@ -109,7 +118,7 @@ def refuse_column_positions(estimator: Any, name: str) -> None:
 def takes_nan(estimator: Any) -> bool:
     """Whether an estimator says that it takes missing values; a pipeline says so by its steps."""
     if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+        steps = steps_of(estimator)
         filled = [type(step).__module__.startswith("sklearn.impute.") for step in steps]
         # What comes after the first imputer sees no missing values.
         reached = steps[: filled.index(True) + 1] if any(filled) else steps
@@ -158,8 +167,7 @@ def cluster(clusterer: Any, X: Any, what: str, advice: str = PART_ADVICE) -> NDA
             labels = labels_of(clusterer, X)
     except Exception as error:
         raise failure("clusterer", clusterer, what, X, error, advice) from error
-    last = clusterer[-1] if isinstance(clusterer, Pipeline) else clusterer
-    if getattr(last, "interrupted_", False):
+    if getattr(last_step(clusterer), "interrupted_", False):
         # Ctrl-C, which a clusterer kept to itself.
         raise KeyboardInterrupt
     return check_cluster_labels(labels, X.shape[0], f"the labels of the clusterer {name_of(clusterer)} ({what})")
@@ -183,9 +191,7 @@ def out_of_reach(estimator: Any, X: Any) -> Any:
 
 def labels_of(fitted: Any, X: Any) -> Any:
     """Return the labels of a clusterer without fit_predict; a pipeline has none itself, but its last step may."""
-    last = fitted
-    while isinstance(last, Pipeline):
-        last = last[-1]
+    last = last_step(fitted)
     if hasattr(last, "labels_"):
         return last.labels_
     if hasattr(fitted, "predict"):

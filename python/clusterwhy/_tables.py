@@ -245,7 +245,8 @@ def of_features(importances: Any, name: str, features: list[Any], *, named: bool
     return importances
 
 
-def column_names(X: Any) -> tuple[list[Any], bool]:
-    """Return the names of the columns of data, or their positions, and whether they are names."""
+def in_columns_of(X: Any, importances: Any, name: str) -> Any:
+    """Return scores in the order of the columns of `X`, where both name the features; others as they are."""
     names = axis_names(X, 1) if np.ndim(X) == 2 else None
-    return (list(range(np.shape(X)[-1])) if names is None else names), names is not None
+    features = list(range(np.shape(X)[-1])) if names is None else names
+    return of_features(importances, name, features, named=names is not None)

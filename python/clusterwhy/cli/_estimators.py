@@ -95,10 +95,12 @@ def check_options(methods: list[str], options: Namespace) -> None:
         flag = f"--{name.replace('_', '-')}"
         if not any(name in parameters(method) for method in methods):
             raise UsageError(f"{flag} is not for the method {' or '.join(methods)}: leave it out")
-        if name in OF_GROWTH and options.n_patches != "auto":
+        if name not in OF_GROWTH:
+            continue
+        if options.n_patches != "auto":
             raise UsageError(f"{flag} is for --n-patches auto: pass that too, or leave it out")
         unbound = [method for method in methods if "tol" in parameters(method) and name not in parameters(method)]
-        if name in OF_GROWTH and unbound:
+        if unbound:
             raise UsageError(
                 f"{flag} is not for the method {unbound[0]}, which would go on: pass --max-patches in its place"
             )

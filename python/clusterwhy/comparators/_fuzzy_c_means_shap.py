@@ -217,10 +217,10 @@ class FuzzyCMeansSHAP(ComparatorMixin):
     def _read_baseline(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.baseline is None:
             return np.asarray(X.mean(axis=0))
+        names = getattr(self, "feature_names_in_", None)
+        columns = list(range(X.shape[1])) if names is None else list(names)
+        given = of_features(self.baseline, "baseline", columns, named=names is not None)
         try:
-            names = getattr(self, "feature_names_in_", None)
-            columns = list(range(X.shape[1])) if names is None else list(names)
-            given = of_features(self.baseline, "baseline", columns, named=names is not None)
             baseline = np.array(given, dtype=np.float64)
         except (ValueError, TypeError) as error:
             raise TypeError(

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 from sklearn.exceptions import UndefinedMetricWarning
 
-from clusterwhy._tables import column_names, of_features
+from clusterwhy._tables import in_columns_of
 from clusterwhy._validation import check_option
 
-from ._validation import as_scores, check_dense
+from ._validation import as_baseline, as_scores, check_dense
 
 
 def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: str) -> float:
@@ -29,14 +29,11 @@ def correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], method: 
     return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
 
 
-def _replacement(baseline: Any, X: npt.NDArray[Any], columns: list[Any], named: bool) -> npt.NDArray[Any]:
+def _replacement(baseline: Any, X: Any, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if isinstance(baseline, str):
         check_option(baseline, "baseline", ("mean", "zero"))
-        return np.asarray(X.mean(axis=0)) if baseline == "mean" else np.zeros(X.shape[1])
-    values = as_scores(of_features(baseline, "baseline", columns, named=named), "baseline", ndim=1)
-    if values.size != X.shape[1]:
-        raise ValueError(f"baseline has {values.size} values, but X has {X.shape[1]} features.")
-    return values
+        return np.asarray(data.mean(axis=0)) if baseline == "mean" else np.zeros(data.shape[1])
+    return as_baseline(baseline, X)
 
 
 def faithfulness(
@@ -106,8 +103,7 @@ def faithfulness(
     1.0
     """
     check_dense(X, "X")
-    columns, named = column_names(X)
-    scores = as_scores(of_features(importances, "importances", columns, named=named), "importances", ndim=1)
+    scores = as_scores(in_columns_of(X, importances, "importances"), "importances", ndim=1)
     if not callable(performance):
         raise TypeError(f"performance must be a function of the data, got {performance!r}.")
     data = np.asarray(X)
@@ -115,7 +111,7 @@ def faithfulness(
         raise ValueError(f"X must have shape (n_samples, {scores.size}) to match importances, got {data.shape}.")
     check_option(removal, "removal", ("single", "cumulative"))
     check_option(method, "method", ("pearson", "spearman"))
-    constants = _replacement(baseline, data, columns, named)
+    constants = _replacement(baseline, X, data)
     work = np.array(data, dtype=np.result_type(data.dtype, np.float32), order="F")
 
     def measured() -> float:

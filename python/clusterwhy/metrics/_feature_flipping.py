@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.integrate import trapezoid
 from sklearn.utils import gen_batches
 
-from clusterwhy._tables import column_names, of_features
+from clusterwhy._tables import in_columns_of
 from clusterwhy._validation import check_count, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
@@ -92,8 +92,7 @@ def feature_flipping_auc(
     (0.92, 0.58)
     """
     data = as_scores(X, "X", ndim=2)
-    columns, named = column_names(X)
-    importances = of_features(importances, "importances", columns, named=named)
+    importances = in_columns_of(X, importances, "importances")
     scores = np.asarray(importances)
     scores = as_scores(importances, "importances", ndim=1 if scores.ndim == 1 else 2)
     if scores.shape != data.shape[-scores.ndim :]:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from clusterwhy._fitting import check_classifier
-from clusterwhy._tables import column_names, of_features
+from clusterwhy._tables import in_columns_of
 from clusterwhy._validation import as_random_state, check_count, check_option
 
 from ._matching import is_noise, match_labels
@@ -95,10 +95,11 @@ def feature_generalizability(
     if y.size != data.shape[0]:
         raise ValueError(f"X has {data.shape[0]} observations, but labels has {y.size}.")
     kept = ~is_noise(y)
-    if np.unique(y[kept]).size < 2:
+    names, counts = np.unique(y[kept], return_counts=True)
+    if names.size < 2:
         raise ValueError("labels must hold at least 2 different labels that are not noise (below 0).")
     cv = check_count(cv, "cv", minimum=2)
-    smallest, count = min(zip(*np.unique(y[kept], return_counts=True), strict=True), key=lambda pair: pair[1])
+    smallest, count = min(zip(names, counts, strict=True), key=lambda pair: pair[1])
     if count < 2:
         raise ValueError(
             "each label must have at least 2 observations, to learn it from one and try it on another, but "
@@ -106,8 +107,7 @@ def feature_generalizability(
         )
     if classifier is not None:
         check_classifier(classifier)
-    columns, named = column_names(X)
-    scores = np.asarray(of_features(importances, "importances", columns, named=named), dtype=np.float64)
+    scores = np.asarray(in_columns_of(X, importances, "importances"), dtype=np.float64)
     per_sample = scores.ndim == 2
     scores = as_scores(scores, "importances", ndim=2 if per_sample else 1)
     if scores.shape[-1] != data.shape[1] or (per_sample and scores.shape[0] != data.shape[0]):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse
 
+from clusterwhy._tables import in_columns_of
 from clusterwhy._validation import missing_labels
 
 
@@ -23,6 +24,14 @@ def as_scores(importances: Any, name: str, *, ndim: int) -> npt.NDArray[np.float
     if scores.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {scores.shape}.")
     return scores
+
+
+def as_baseline(baseline: Any, X: Any) -> npt.NDArray[np.float64]:
+    """Return one value for each column of `X`, which names put in order."""
+    values = as_scores(in_columns_of(X, baseline, "baseline"), "baseline", ndim=1)
+    if values.size != np.shape(X)[1]:
+        raise ValueError(f"baseline has {values.size} values, but X has {np.shape(X)[1]} features.")
+    return values
 
 
 def check_dense(X: Any, name: str) -> None:

@@ -21,11 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from clusterwhy._tables import column_names, of_features
 from clusterwhy._validation import check_count, check_option, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
-from ._validation import as_scores
+from ._validation import as_baseline, as_scores
 
 __all__ = [
     "dimension_removal",
@@ -142,8 +141,4 @@ def _baseline(X: Any, data: Floats, baseline: npt.ArrayLike | None) -> Floats:
         raise ValueError("X must be finite.")
     if baseline is None:
         return np.asarray(data.mean(axis=0))
-    columns, named = column_names(X)
-    values = as_scores(of_features(baseline, "baseline", columns, named=named), "baseline", ndim=1)
-    if values.size != data.shape[1]:
-        raise ValueError(f"baseline has {values.size} values, but X has {data.shape[1]} features.")
-    return values
+    return as_baseline(baseline, X)
