@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from sklearn import cluster as cluster_module
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.datasets import make_blobs
@@ -99,8 +100,8 @@ def at(module, name, call=1):
     return patch
 
 
-class NoReplace:
-    """Stands in for `os`: the process dies with a file written, but not yet renamed."""
+class NoName:
+    """Stands in for `os`: the process dies with a file written, but not yet under its name."""
 
     def __init__(self, name):
         self.name = name
@@ -111,9 +112,12 @@ class NoReplace:
     def replace(self, source, target):
         return die() if self.name in str(target) else os.replace(source, target)
 
+    def link(self, source, target):
+        return die() if self.name in str(target) else os.link(source, target)
+
 
 def renaming(name):
-    return lambda: setattr(_checkpoint, "os", NoReplace(name))
+    return lambda: setattr(_checkpoint, "os", NoName(name))
 
 
 # Where a run dies, one after the other, each going on from the one before.
@@ -349,3 +353,52 @@ def test_descriptions_are_of_content():
     assert describe(X) != describe(X.T)
     assert describe(np.random.RandomState(1)) != describe(np.random.RandomState(2))
     assert describe([1, {"a": np.sum}]) == "[1, {'a': numpy.sum}]"
+
+
+class Unpicklable:
+    """Has no parameters that can be asked for, and cannot be pickled."""
+
+    def __init__(self, k):
+        self.k = k
+        self.distance = lambda a, b: abs(a - b)
+        self.itself = self
+
+    def fit_predict(self, X):
+        return (np.argsort(np.argsort(X[:, 0])) * self.k) // len(X)
+
+
+def test_an_object_is_described_by_what_it_holds(tmp_path):
+    assert describe(Unpicklable(2)) == describe(Unpicklable(2)) != describe(Unpicklable(5))
+
+    class AgglomerativeClustering(DecisionTreeClassifier):
+        """Another of the same name."""
+
+    assert describe(AgglomerativeClustering()).startswith("test_checkpoint.")
+    assert describe(cluster_module.AgglomerativeClustering()).startswith("sklearn.")
+    model = loco(clusterer=Unpicklable(2), classifier=GaussianNB(), checkpoint=tmp_path / "run")
+    model.fit(X)
+    with pytest.raises(ValueError, match="is of another run: clusterer was"):
+        model.set_params(clusterer=Unpicklable(5)).fit(X)
+
+
+def test_of_two_runs_that_begin_at_once_the_first_has_the_directory(tmp_path, monkeypatch):
+    ours, theirs = {"k": "2"}, {"k": "5"}
+    written = _checkpoint.write
+
+    def late(path, content, **options):
+        # Between our look and our header another run writes its own.
+        monkeypatch.setattr(_checkpoint, "write", written)
+        Checkpoint(tmp_path / "run", theirs)
+        written(path, content, **options)
+
+    monkeypatch.setattr(_checkpoint, "write", late)
+    with pytest.raises(ValueError, match="is of another run: k was 5, and is now 2"):
+        Checkpoint(tmp_path / "run", ours)
+    Checkpoint(tmp_path / "run", theirs)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+    # The same run twice writes the same, and neither takes what the other is writing.
+    monkeypatch.setattr(_checkpoint.os, "getpid", lambda: 1)
+    for _ in range(2):
+        write(tmp_path / "run" / "labels-000000000-000000002.block", pack_arrays((np.arange(2),)))
+    with pytest.raises(ValueError, match="is of another run"):
+        Checkpoint(tmp_path / "run", ours)

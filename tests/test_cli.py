@@ -60,6 +60,9 @@ def folder(tmp_path_factory):
     missing = FRAME.copy()
     missing.iloc[4, 2] = np.nan
     missing.to_csv(path / "missing.csv", index=False)
+    anndata.AnnData(
+        obs=pd.DataFrame(index=[*"ab"]), var=pd.DataFrame(index=[*"cd"]), layers={"scaled": np.eye(2)}
+    ).write_h5ad(path / "empty.h5ad")
     (path / "names.csv").write_text("a,b\n")
     (path / "comment.csv").write_text("# of 2020\n" + FRAME.to_csv(index=False))
     (path / "few.csv").write_text("a,b\n1,2,3,4\n5,6,7,8\n")
@@ -127,6 +130,56 @@ def test_columns_that_pandas_numbered(folder, capsys, tmp_path):
         pd.DataFrame(X).to_csv(tmp_path / "numbers.csv", index=index)
         frame = run(capsys, "explain", tmp_path / "numbers.csv", "-k", 3, *SMALL)
         assert sorted(frame["feature"]) == list(range(M))
+
+
+def test_names_of_rows_come_first_however_often_they_were_saved(folder, capsys, tmp_path):
+    FRAME.to_csv(tmp_path / "once.csv")
+    pd.read_csv(tmp_path / "once.csv").to_csv(tmp_path / "twice.csv")
+    FRAME.set_axis([f"cell{i}" for i in range(N)]).to_csv(tmp_path / "named.csv")
+    tables = [
+        run(capsys, "explain", tmp_path / name, "-k", 3, *SMALL, "--labels-out", tmp_path / f"{name}.out")
+        for name in ("once.csv", "twice.csv", "named.csv")
+    ]
+    for frame in tables:
+        assert sorted(frame["feature"]) == NAMES
+        pd.testing.assert_frame_equal(frame, tables[0], check_exact=True)
+    rows = [pd.read_csv(tmp_path / f"{name}.out")["observation"] for name in ("twice.csv", "named.csv")]
+    assert rows[0].tolist() == list(range(N))
+    assert rows[1].tolist() == [f"cell{i}" for i in range(N)]
+
+
+def test_separators_at_the_end_of_lines_move_no_name(folder, capsys, tmp_path, expected):
+    lines = FRAME.to_csv(index=False).splitlines()
+    (tmp_path / "ends.csv").write_text("\n".join([lines[0], *(line + "," for line in lines[1:])]))
+    frame = run(capsys, "explain", tmp_path / "ends.csv", "-k", 3, *SMALL)
+    pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
+
+
+def test_names_of_files_are_no_patterns(folder, capsys, tmp_path, expected):
+    pl.from_pandas(FRAME).write_parquet(tmp_path / "d[1].parquet")
+    pl.from_pandas(FRAME[::-1]).write_parquet(tmp_path / "d1.parquet")
+    frame = run(capsys, "explain", tmp_path / "d[1].parquet", "-k", 3, *SMALL)
+    pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
+
+
+def test_names_of_bytes_are_names(capsys, tmp_path, expected):
+    np.savez(tmp_path / "d.npz", X=X, feature_names=np.array(NAMES, dtype="S"))
+    frame = run(capsys, "explain", tmp_path / "d.npz", "-k", 3, *SMALL)
+    pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
+
+
+def test_a_word_for_nothing_is_no_label_wherever_it_is(folder, capsys, tmp_path):
+    labels = np.where(np.arange(N) % 10 > 0, KINDS, "NA")
+    FRAME.assign(kind=labels).to_csv(tmp_path / "d.csv", index=False)
+    (tmp_path / "kinds.txt").write_text("\n".join(labels))
+    tables = []
+    for column in ("kind", tmp_path / "kinds.txt"):
+        drop = [] if column == "kind" else ["--drop", "kind"]
+        assert main([*map(str, ["explain", tmp_path / "d.csv", "--labels", column, *drop, *SMALL[:-1]])]) == 0
+        captured = capsys.readouterr()
+        assert f"the labels in {column}: 6 of 60 observations have none" in captured.err
+        tables.append(table(captured.out))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
 def test_sparse_data(folder, capsys, monkeypatch):
@@ -445,6 +498,12 @@ WRONG = {
     "not HDF5": (["text.h5ad", "-k", "3"], 1, "text.h5ad cannot be read as .h5ad: "),
     "objects": (["objects.npy", "-k", "3"], 1, "objects.npy cannot be read as .npy: "),
     "no matrix": (["flat.npy", "-k", "3"], 2, "must be a matrix of observations by features, got shape (9,)"),
+    "several arrays": (
+        ["two.npz", "-k", "3", "--input-format", "npy"],
+        1,
+        "two.npz cannot be read as .npy: it holds several arrays (--input-format npz)",
+    ),
+    "no X": (["empty.h5ad", "-k", "3"], 2, "empty.h5ad has no X: name a layer (--layer); there are scaled"),
     "key of a sparse matrix": (
         ["sparse.npz", "-k", "3", "--key", "X"],
         2,
@@ -618,6 +677,43 @@ def test_a_budget_is_for_every_method_that_grows(folder, capsys):
     message = "--max-seconds is not for the method rampart, which would go on: pass --max-patches in its place"
     assert message in capsys.readouterr().err
     assert main([*compare, "--methods", "locomp,prototype"]) == 0
+
+
+def test_a_tolerance_is_of_methods_that_grow_alone(folder, capsys):
+    """IMPACC has a ``tol`` too, which says something else."""
+    compare = ["compare", folder / "d.csv", "-k", 3, "--seed", 0, "--jobs", 1, "-q", "--format", "json"]
+    compare += ["--methods", "locomp,impacc", "--n-patches", "auto", "--tol", 0.4, "--max-patches", 300]
+    assert main([*map(str, compare)]) == 0
+    found = json.loads(capsys.readouterr().out)["parameters"]
+    assert (found["locomp"]["tol"], found["locomp"]["max_patches"]) == (0.4, 300)
+    assert found["impacc"]["tol"] == cw.comparators.IMPACC(3).tol
+
+
+def test_options_that_would_do_nothing_are_refused(folder, capsys):
+    d, kinds = str(folder / "d.csv"), str(folder / "kinds.txt")
+    for arguments, message in {
+        ("compare", d, "-k", "3", "--level", "0.9"): "--level is for the intervals of a figure: pass --plot too",
+        (
+            "explain",
+            d,
+            "--labels",
+            kinds,
+            "-k",
+            "3",
+            "--method",
+            "neon",
+        ): "-k is not for the method neon with --labels",
+        ("explain", d, "--labels", kinds, "--clusterer", "kmeans", "--method", "prototype"): "--clusterer is not for",
+    }.items():
+        assert main([*arguments]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["compare", d, "-k", "3", "--adjust", "holm"])
+    assert "unrecognized arguments: --adjust holm" in capsys.readouterr().err
+    explain = ["explain", d, "--labels", kinds, "--format", "json", "-q"]
+    for method, name in {"prototype": None, "silhouette": "ward"}.items():
+        assert main([*explain, "--method", method]) == 0
+        assert json.loads(capsys.readouterr().out)["clusterer"] == name
 
 
 def test_unexpected_errors_too(folder, capsys, monkeypatch):

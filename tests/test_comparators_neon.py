@@ -366,6 +366,8 @@ def test_a_poor_surrogate_is_said():
         ({"gamma": 0}, "gamma must be above 0"),
         ({"beta": -1.0}, "beta must be finite and at least 0"),
         ({"threshold": 0.5}, "threshold is for soft assignments"),
+        ({"threshold": 0.5, "beta": 1.0, "layers": [(np.eye(3), np.zeros(3), "identity")]}, "beta is of a minimum"),
+        ({"layers": [(np.eye(3), np.zeros(3), ["relu"])]}, "layer 0 must have one of the activations"),
         ({"threshold": 1.5}, "threshold must lie strictly between 0 and 1"),
         ({"lrp_gamma": -1}, "lrp_gamma"),
         ({"lrp_epsilon": np.inf}, "lrp_epsilon"),
@@ -425,3 +427,18 @@ def test_other_pipelines_have_a_surrogate(wine):
     assert isinstance(model.network_, KernelKMeansNetwork)
     assert model.network_.vectors.shape[1] == 13
     assert model.fidelity_ > 0.98
+
+
+def test_an_observation_that_cannot_be_explained_is_named_by_its_row():
+    means = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+    X = np.concatenate([np.repeat(means, 1000, axis=0), [[3.0, 3.0]]])
+    model = NEON(KMeans(3, init=means, n_init=1)).fit(X[:-1])
+    with pytest.raises(ValueError, match=r"observation 2500 lies in another cluster .*; explain the cluster that"):
+        # Nearest to the first, and as near to the second as to the third.
+        model.explain(np.concatenate([X[1000:3000], X[1000:1500], [[1.0, 1.0]]]), cluster=1)
+    labels = np.concatenate([[-1] * 7, np.repeat([0, 1, 2], 2), [1]])
+    rows = np.concatenate([np.zeros((7, 2)), np.repeat(means, 2, axis=0), [[1.0, 1.0]]])
+    # So that the second mean stays where it is.
+    rows[9:11] += [1.5, -0.5]
+    with pytest.raises(ValueError, match=r"observation 13 lies in another .*; leave it out, or label it -1, or use"):
+        NEON(reference=labels, model="kmeans").fit(rows)

@@ -150,3 +150,19 @@ def test_identical_subsamples_of_a_deterministic_clusterer_agree():
     assert model.stability_ == 1
     np.testing.assert_array_equal(model.feature_importances_, 0)
     assert np.isnan(model.monte_carlo_errors_).all()
+
+
+class FindsNothingNear(AgglomerativeClustering):
+    """Two clusters where something is far away, else noise alone."""
+
+    def fit_predict(self, X, y=None):
+        return super().fit_predict(X) if X.max() > 10 else np.full(len(X), -1)
+
+
+def test_noise_alone_is_no_better_than_one_cluster():
+    X = np.random.default_rng(0).uniform(size=(80, 3)) + 20 * np.outer(np.arange(80) % 2, [1, 0, 0])
+    # Without the feature that holds them apart there is nothing.
+    model = SilhouetteLOCO(FindsNothingNear(2)).fit(X)
+    np.testing.assert_array_equal(model.sample_importances_[:, 0], model.silhouettes_)
+    assert model.feature_importances_[0] > 0.8
+    assert model.ranking_[0] == 1

@@ -5,8 +5,9 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.cluster import AgglomerativeClustering, KMeans, MiniBatchKMeans
+from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
+from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -159,18 +160,41 @@ def test_centres_are_the_clusterers_where_its_labels_number_them():
     stopped = KMeans(3, n_init=1, max_iter=1, random_state=0)
     model = FuzzyCMeansSHAP(stopped).fit(X)
     np.testing.assert_allclose(model.cluster_centers_, stopped.fit(X).cluster_centers_)
-    means = [
-        AgglomerativeClustering(3),
-        make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=0)),
-    ]
-    for clusterer in means:
-        model = FuzzyCMeansSHAP(clusterer).fit(X)
-        expected = [X[model.labels_ == k].mean(axis=0) for k in model.classes_]
-        np.testing.assert_allclose(model.cluster_centers_, expected)
-    # A centre without observations is none of the clusters.
-    few = np.repeat(np.eye(3), 5, axis=0) + np.random.default_rng(0).normal(scale=1e-3, size=(15, 3))
-    model = FuzzyCMeansSHAP(MiniBatchKMeans(8, n_init=1, random_state=0)).fit(few)
-    assert len(model.cluster_centers_) == len(model.classes_) == len(model.cluster_importances_)
+    model = FuzzyCMeansSHAP(AgglomerativeClustering(3)).fit(X)
+    expected = [X[model.labels_ == k].mean(axis=0) for k in model.classes_]
+    np.testing.assert_allclose(model.cluster_centers_, expected)
+
+
+def test_a_centre_that_nobody_is_nearest_to_has_its_share():
+    X = np.repeat([[0.0, 0.0, 1.0], [3.0, 1.0, 0.0]], 20, axis=0)
+    clusterer = FuzzyCMeans(3, random_state=0).fit(X)
+    assert len(np.unique(clusterer.labels_)) == 2
+    for method in ("exact", "permutation", "kernel"):
+        model = FuzzyCMeansSHAP(clusterer, method=method, random_state=0).fit(X)
+        assert model.cluster_centers_.shape == (3, 3)
+        assert model.cluster_importances_.shape == (2, 3)
+        own = model.base_values_ + model.sample_importances_.sum(axis=1)
+        fitted = model.clusterer_
+        np.testing.assert_allclose(own, fitted.memberships_[np.arange(40), fitted.labels_], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "clusterer", [FuzzyCMeans(3, random_state=0), AgglomerativeClustering(3)], ids=["fcm", "ward"]
+)
+@pytest.mark.parametrize("baseline", [None, [1.0, 2.0, 30.0, 0.0]], ids=["mean", "own"])
+def test_the_scaling_of_a_pipeline_is_that_of_the_memberships(clusterer, baseline):
+    X, _ = make_blobs(60, n_features=4, centers=3, random_state=0)
+    X = X * [1, 10, 100, 0.1]
+    scaler = StandardScaler().fit(X)
+    scaled = None if baseline is None else scaler.transform([baseline])[0]
+    expected = FuzzyCMeansSHAP(clusterer, baseline=scaled).fit(scaler.transform(X))
+    found = FuzzyCMeansSHAP(make_pipeline(StandardScaler(), clusterer), baseline=baseline).fit(X)
+    np.testing.assert_allclose(found.sample_importances_, expected.sample_importances_, atol=1e-9)
+    np.testing.assert_allclose(found.cluster_centers_, expected.cluster_centers_, atol=1e-9)
+    # What mixes features leaves none to score: the memberships are those of the data's own means.
+    mixed = FuzzyCMeansSHAP(make_pipeline(PCA(3), clusterer)).fit(X)
+    assert mixed.scaling_ is None
+    assert mixed.cluster_centers_.shape == (3, 4)
 
 
 def test_coalitions_follow_the_shapley_kernel():

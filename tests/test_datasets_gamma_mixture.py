@@ -292,3 +292,17 @@ def test_bad_data_are_refused():
         GammaMixture().fit([[1.0], [np.nan], [2.0]])
     with pytest.raises(NotFittedError):
         GammaMixture().predict([[1.0]])
+
+
+@pytest.mark.parametrize("constant", [-0.6138, -1e-3, -7.3, 0.0, 2.7])
+def test_a_constant_feature_changes_nothing(two_gammas, constant):
+    X, y, *_ = two_gammas
+    X, y = X[::20], y[::20]
+    expected = GammaMixture(2, random_state=0).fit(X)
+    wider = np.column_stack([X, np.full(len(X), constant)])
+    found = GammaMixture(2, random_state=0).fit(wider)
+    assert np.isfinite(found.lower_bound_)
+    assert adjusted_rand_score(expected.labels_, found.labels_) == 1
+    params = {"n_components": 2, "max_iter": 200, "tol": 1e-3, "n_init": 1}
+    labels = _core.native_fit_clusters(wider, "gamma_mixture", params, 0)["labels"]
+    assert adjusted_rand_score(y, labels) > 0.5

@@ -571,5 +571,17 @@ def test_onion_correlations_of_a_small_eta_are_positive_definite(eta):
 
 
 def test_noise_needs_a_spread_to_have():
+    for options in ({"n_noise": 0}, {"n_noise": 4, "noise": "permuted"}, {"n_noise": 4, "noise_scale": 2.0}):
+        X, y, _ = make_gaussian_mixture(3, 3, random_state=0, **options)
+        assert sorted(y) == [0, 1, 2]
+        assert np.isfinite(X).all()
     with pytest.raises(ValueError, match="noise_scale='within' needs a cluster of two observations"):
-        make_gaussian_mixture(3, 3, n_noise=3, random_state=0)
+        make_gaussian_mixture(3, 3, n_noise=4, random_state=0)
+
+
+def test_arcs_far_apart_are_placed_soon():
+    X, y, _ = make_moons_circles(70, 7, separation=1e6, n_noise=0, embedding=None, n_signal=2, random_state=0)
+    centres = np.array([X[y == k].mean(axis=0) for k in range(7)])
+    apart = np.linalg.norm(centres[:, None] - centres, axis=2)[np.triu_indices(7, 1)]
+    # To within a thousandth, and the size of the arcs.
+    assert 1e6 - 10 <= apart.min() <= 1.001 * 1e6 + 10

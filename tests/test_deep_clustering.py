@@ -212,9 +212,9 @@ def test_warm_start_goes_on(blobs):
     model.fit(X)
     # No pretraining, and gates from the start at full penalty.
     assert model.loss_curve_[0] < first[QUICK["pretrain_epochs"]]
-    assert model.n_iter_ == 20
+    assert model.n_iter_ == 20 - QUICK["pretrain_epochs"]
     steps = model._networks_.autoencoder_steps
-    assert steps == 40
+    assert steps == 35
     with pytest.raises(ValueError, match="warm_start"):
         model.fit(X[:, :4])
     with pytest.raises(ValueError, match="warm_start"):
@@ -226,7 +226,13 @@ def test_warm_start_after_a_cold_fit(blobs):
     model = quick().fit(blobs[0])
     assert model._networks_.autoencoder_moments.size == 0
     model.set_params(warm_start=True).fit(blobs[0])
-    assert model._networks_.autoencoder_steps == 20
+    assert model._networks_.autoencoder_steps == 20 - QUICK["pretrain_epochs"]
+    # Without epochs for the gates the autoencoder stays as it is.
+    before = model._networks_.autoencoder
+    model.set_params(gate_epochs=0).fit(blobs[0])
+    np.testing.assert_array_equal(model._networks_.autoencoder, before)
+    assert model.n_iter_ == 0
+    assert len(model.head_loss_curve_) == 15
 
 
 def test_training_stops_on_a_plateau(blobs):
@@ -256,7 +262,7 @@ def test_ctrl_c_keeps_the_last_epoch(blobs, monkeypatch):
     assert model.interrupted_
     np.testing.assert_array_equal(model.predict(X), model.labels_)
     model.fit(X)
-    assert model._networks_.autoencoder_steps == 7 + 20
+    assert model._networks_.autoencoder_steps == 7 + 20 - QUICK["pretrain_epochs"]
     assert len(model.head_loss_curve_) == 15
     assert not model.interrupted_
     # As one of many, it does not keep Ctrl-C to itself.
@@ -282,6 +288,35 @@ def test_ctrl_c_in_the_heads_leaves_the_gates_of_clusters_untrained(blobs, monke
     assert len(model.head_loss_curve_) == 3
     assert len(model.cluster_gate_loss_curve_) == 0
     np.testing.assert_array_equal(model.cluster_importances_, 0.5)
+
+
+@pytest.mark.parametrize("at", range(4), ids=["gates", "encoder", "heads", "labels"])
+def test_ctrl_c_between_stages_keeps_what_was_trained(blobs, monkeypatch, at):
+    name = ("deep_apply", "deep_calibrate", "deep_clusters_rate", "deep_apply")[at]
+    call, calls, turn = getattr(_core, name), [], 7 if at == 3 else 1
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == turn:
+            raise KeyboardInterrupt
+        return call(*args)
+
+    monkeypatch.setattr(_core, name, interrupted)
+    with pytest.warns(ConvergenceWarning, match="interrupted between two of its stages"):
+        model = quick(n_init=4).fit(blobs[0])
+    assert model.interrupted_
+    assert model.n_iter_ == 20
+    assert len(model.head_loss_curve_) == (0 if at < 2 else 15)
+    assert len(model.cluster_gate_loss_curve_) == 0
+    monkeypatch.undo()
+    np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
+
+
+def test_networks_that_no_system_has_room_for_are_refused(blobs):
+    with pytest.raises(
+        MemoryError, match=r"networks of these sizes have .* parameters, .* more than the system gives"
+    ):
+        quick(n_components=2**31, hidden_layer_sizes=(2**31,)).fit(blobs[0])
 
 
 def test_the_encoder_s_layers_turn_gated_data_into_the_embedding(blobs, fitted):

@@ -177,3 +177,38 @@ def test_neon_is_ahead_of_the_others_on_wine():
     neon, random = auc(model.sample_importances_), auc(baselines.random_attribution(X, 0))
     assert 7.4 < neon - random < 10.9
     assert neon > auc(baselines.squared_difference(X))
+
+
+def test_noise_that_is_predicted_takes_no_part(data):
+    predict = lambda Z: np.where(Z[:, 0] > 1, -1, Z[:, 1] > 0)  # noqa: E731
+    scores = [1.0, 3.0, 2.0]
+    assert feature_flipping_auc(scores, data, predict, random_state=0) == feature_flipping_auc(
+        scores, data, predict, labels=predict(data), random_state=0
+    )
+    with pytest.raises(ValueError, match="predict must name at least one cluster"):
+        feature_flipping_auc(scores, data, lambda Z: np.full(len(Z), -1))
+
+
+def test_attributions_take_decisions_and_refuse_other_shapes(data):
+    own = sign_of_first(data)
+    decided = baselines.prediction_difference(data, lambda Z: sign_of_first(Z) == own, random_state=0)
+    np.testing.assert_array_equal(
+        decided, baselines.prediction_difference(data, lambda Z: (sign_of_first(Z) == own) * 1.0, random_state=0)
+    )
+    without = baselines.dimension_removal(data, lambda Z: Z[:, 0] > 0, lambda Z, j: Z[:, j] > 5)
+    np.testing.assert_array_equal(without, np.repeat((data[:, :1] > 0) * 1.0, 3, axis=1) - (data > 5))
+    hole = np.where(np.arange(40)[:, None] == 3, np.nan, data)
+    for call, message in (
+        (lambda: baselines.dimension_removal(data, lambda Z: Z[:, :1], lambda Z, j: Z[:, j]), "evidence must return"),
+        (
+            lambda: baselines.dimension_removal(data, lambda Z: Z[:, 0], lambda Z, j: Z),
+            "evidence_without must return",
+        ),
+        (lambda: baselines.prediction_difference(data, lambda Z: 1.0), r"evidence must return .*\(40,\), got \(\)"),
+        (lambda: baselines.squared_gradient(data, lambda Z: Z[0]), r"gradient must return .*\(40, 3\), got \(3,\)"),
+        (lambda: baselines.integrated_gradients(data, lambda Z: np.ones(3)), "gradient must return one value per"),
+        (lambda: baselines.prediction_difference(hole, linear_evidence), "X must be finite"),
+        (lambda: leave_one_out_bandwidth(hole), "X must be finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

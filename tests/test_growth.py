@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.naive_bayes import GaussianNB
@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 from spies import SpyClassifier, SpyClusterer, notes
 
 import clusterwhy as cw
-from clusterwhy._growth import Convergence, Target
+from clusterwhy._growth import Convergence, Target, narrow
 from clusterwhy._votes import VoteStore, one_hot
 
 X = make_blobs(90, n_features=12, centers=3, cluster_std=5.0, random_state=2)[0]
@@ -357,3 +357,62 @@ def test_an_ensemble_in_which_nothing_depends_on_a_feature_stops_at_once():
     assert model.n_patches_ < 1000
     assert model.convergence_["converged"].tolist() == [False, True]
     np.testing.assert_array_equal(model.feature_importances_, 0.0)
+
+
+class SometimesOneMore(BaseEstimator):
+    """Two clusters and, in every other minipatch, one of a single observation."""
+
+    def __init__(self, random_state=None):
+        self.random_state = random_state
+
+    def fit_predict(self, X):
+        labels = (X[:, 0] > np.median(X[:, 0])).astype(int)
+        if self.random_state % 2:
+            labels[X[:, 0].argmax()] = 2
+        return labels
+
+
+def test_a_reference_of_overlaps_may_gain_a_cluster_that_names_nobody():
+    data = np.random.default_rng(0).normal(size=(24, 6))
+    model = cw.LOCOMP(
+        SometimesOneMore(),
+        GaussianNB(),
+        n_patches=8,
+        max_samples=0.5,
+        max_features=0.5,
+        reference="overlap",
+        warm_start=True,
+        random_state=1,
+    )
+    numbers = set()
+    for n_patches in range(8, 30):
+        model.set_params(n_patches=n_patches).fit(data)
+        numbers.add(len(model.classes_))
+        anew = clone(model).fit(data)
+        np.testing.assert_array_equal(model.labels_, anew.labels_)
+        np.testing.assert_array_equal(model.feature_importances_, anew.feature_importances_)
+    assert numbers == {2, 3}
+
+
+def test_labels_are_kept_in_few_bytes_and_stay_apart():
+    large = np.array([-1, 2**60, 2**60 + 1])
+    for labels, kind in {(0, 1): np.int8, (-1, 127): np.int8, (0, 128): np.int16, (-(2**31), 0): np.int32}.items():
+        assert narrow(np.array(labels)).dtype == kind
+    together = np.concatenate([narrow(np.array([0, 3])), narrow(large)])
+    np.testing.assert_array_equal(together, [0, 3, *large])
+
+
+def test_stability_is_a_share_of_the_minipatches_that_hold_an_observation():
+    noisy = DBSCAN(eps=7.0, min_samples=3)
+    settings = {"n_patches": 30, "max_samples": 0.5, "max_features": 3, "random_state": 0}
+    model = cw.LOCOMP(noisy, reference=LABELS, **settings).fit(X)
+    gave, held = np.zeros(len(X)), np.zeros(len(X))
+    for b in range(30):
+        rows, columns = model.patches_.rows(b), model.patches_.columns(b)
+        labels = cw.align_labels(clone(noisy).fit_predict(X[np.ix_(rows, columns)]), model.reference_labels_[rows])
+        held[rows] += 1
+        gave[rows] += labels == model.labels_[rows]
+    known = (model.labels_ >= 0) & (held > 0)
+    np.testing.assert_array_equal(model.label_stability_[known], gave[known] / held[known])
+    assert np.isnan(model.label_stability_[~known]).all()
+    assert (gave[known] < held[known]).any()

@@ -684,3 +684,46 @@ def test_a_split_may_be_clustered_by_columns_that_a_pipeline_picks():
     picks = make_pipeline(ColumnTransformer([("two", "passthrough", [0, 2])]), KMeans(3, n_init=1, random_state=0))
     found = cw.LOCOSplit(picks, random_state=0).fit(X)
     assert set(np.argsort(found.feature_importances_)[-2:]) == {0, 2}
+
+
+@pytest.mark.parametrize("engine", ["native", "sklearn"])
+def test_numbers_may_begin_at_any_byte(engine, fitted):
+    def shifted(array):
+        memory = np.zeros(array.nbytes + 3, dtype=np.uint8)
+        out = memory[3:].view(np.uint8)[: array.nbytes].view(array.dtype).reshape(array.shape)
+        out[...] = array
+        assert not out.flags.aligned
+        return out
+
+    model = LOCOMP(AgglomerativeClustering(3), n_patches=40, engine=engine, random_state=0)
+    expected = clone(model).fit(X)
+    np.testing.assert_array_equal(clone(model).fit(shifted(X)).feature_importances_, expected.feature_importances_)
+    if engine == "native":
+        matrix = sp.csr_matrix(X)
+        matrix.data = shifted(matrix.data)
+        again = LOCOMP(KMeans(3), n_patches=40, random_state=0)
+        np.testing.assert_array_equal(
+            clone(again).fit(matrix).feature_importances_, clone(again).fit(X).feature_importances_
+        )
+    votes = np.random.default_rng(0).dirichlet([1, 1], size=(40, N))
+    patches, labels = cw.minipatches(N, M, 40, 0.4, 0.4, 0), np.arange(N) % 2
+    scores = [cw.loco_scores(v, patches, labels).feature_importances_ for v in (votes, shifted(votes))]
+    np.testing.assert_array_equal(*scores)
+    plain = native.DecisionTree(random_state=0).fit(X, labels)
+    np.testing.assert_array_equal(plain.predict(shifted(X)), plain.predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("scale", [1e-7, 1e-10])
+def test_features_too_small_for_trees_are_named(scale, dtype):
+    small = X.astype(dtype)
+    small[:, 4] *= scale
+    clusterer = make_pipeline(StandardScaler(), AgglomerativeClustering(3))
+    models = (
+        LOCOMP(clusterer, n_patches=40, random_state=0),
+        LOCOSplit(clusterer, random_state=0),
+        cw.comparators.PermutationImportance(clusterer, random_state=0),
+    )
+    for model in models:
+        with pytest.warns(UserWarning, match=r"'x4' differ by less than 3e-05, and \w+ takes values within 1e-07"):
+            model.fit(small)

@@ -656,3 +656,39 @@ def test_noise_takes_no_part_in_what_is_predicted():
         feature_flipping_auc([1, 0, 0], X, predict, labels=np.where(y < 0, np.nan, y))
     with pytest.raises(ValueError, match="must not be masked"):
         matched_accuracy([0, 1, 1], np.ma.array([0, 1, 0], mask=[0, 0, 1]))
+
+
+def test_a_sorted_series_of_positions_keeps_its_features():
+    scores = pd.Series([0.1, 0.9, 0.2, 0.8])
+    for order in (scores, scores.sort_values(), scores.sort_values(ascending=False)):
+        assert top_k_hits(order, [0, 2]) == 0
+        assert top_k_hits(order, [1, 3]) == 1
+    assert top_k_hits(scores.set_axis([*"abcd"]), [1, 3]) == 1
+
+
+class FirstColumn:
+    """Clusters, and has no parameters that can be asked for."""
+
+    def fit_predict(self, X):
+        return (X[:, 0] > np.median(X[:, 0])).astype(int)
+
+
+class FirstColumnInTwoSteps(FirstColumn):
+    fit_predict = property()
+
+    def fit(self, X):
+        self.labels_ = (X[:, 0] > np.median(X[:, 0])).astype(int)
+        return self
+
+
+def test_any_clusterer_generalizes_or_not():
+    X = np.random.default_rng(0).normal(size=(80, 2)) + 9 * np.outer(np.arange(80) % 2, [1, 0])
+    found = {generalizability_error(kind(), X, random_state=0) for kind in (FirstColumn, FirstColumnInTwoSteps)}
+    assert found == {generalizability_error(KMeans(2, n_init=1), X, random_state=0)}
+    for arguments, message in {
+        (FirstColumn, None): "clusterer must be an instance, got the class FirstColumn",
+        (FirstColumn(), KMeans(2)): "classifier must be a classifier, got KMeans",
+        (FirstColumn(), "tree"): "classifier must have fit, and predict",
+    }.items():
+        with pytest.raises(TypeError, match=message):
+            generalizability_error(arguments[0], X, classifier=arguments[1])

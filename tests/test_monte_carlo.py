@@ -1,5 +1,7 @@
 """Monte-Carlo errors: what they say against what other seeds do."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,29 @@ def test_too_few_minipatches_say_nothing_of_another_draw(ensembles, loss, fewest
         found = cw.loco_scores(votes[:count], drawn, truth, loss).monte_carlo_errors_
         # Features that no minipatch leaves out, or all do, have no scores at all.
         assert np.isnan(found).all() == (count < fewest), (count, found)
+
+
+@pytest.mark.parametrize("loss", [lambda y, p: float((1 - p[np.arange(len(y)), y]).mean()), "ari", "hinge"])
+def test_halves_without_a_vote_tell_nothing(loss):
+    rng = np.random.default_rng(0)
+    truth = np.arange(20) % 2
+    rows = [np.arange(20)] * 13 + [np.arange(10)] * 3
+    columns = [[b % 4] for b in range(16)]
+    votes = rng.dirichlet([1, 1], size=(16, 20))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*are left out by no minipatch")
+        warnings.filterwarnings("ignore", message="no minipatch without them")
+        found = cw.loco_scores(votes, (rows, columns), truth, loss)
+    assert found.monte_carlo_errors_.shape == (4,)
+    if loss != "hinge":
+        assert np.isnan(found.monte_carlo_errors_).all()
+
+
+@pytest.mark.parametrize("loss", SMOOTH + JUMPY[:1])
+def test_a_cluster_of_nobody_has_no_error(ensembles, loss):
+    truth, drawn = ensembles
+    patches, votes = drawn[0]
+    found = cw.loco_scores(votes, patches, np.where(truth == 1, -1, truth), loss)
+    assert np.isnan(found.cluster_monte_carlo_errors_[1]).all()
+    assert np.isfinite(found.cluster_monte_carlo_errors_[[0, 2]]).all()
+    assert np.isfinite(found.monte_carlo_errors_).all()

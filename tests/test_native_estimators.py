@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.cluster import AgglomerativeClustering
+from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestCentroid
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clusterwhy import LOCOMP, _core, native
+from clusterwhy._recognise import NotNativeError, recognise_classifier, recognise_clusterer
 from clusterwhy.comparators import FuzzyCMeans
 from clusterwhy.datasets import GammaMixture
 
@@ -283,3 +285,54 @@ def test_values_whose_squares_are_not_finite_are_refused(model):
         model.fit(X * 1e160, y)
     with pytest.raises(ValueError, match=r"expected at most 1e\+150"):
         model.fit(X, y).predict(X * 1e160)
+
+
+@pytest.mark.parametrize("linkage", ["ward", "complete", "average", "single"])
+def test_merges_of_distances_beyond_all_numbers_end(linkage):
+    X = np.repeat([[-5e153], [0.0], [5e153]], 20, axis=0)
+    with pytest.raises(ValueError, match=r"X has values as large as 5e\+153 .*expected at most 1e\+150"):
+        native.Linkage(2, linkage=linkage).fit(X)
+    # The core by itself takes them for what they are, and comes to an end.
+    params = {"n_clusters": 2, "linkage": linkage}
+    labels = _core.native_fit_clusters(X, "agglomerative", params, 0)["labels"]
+    assert set(labels) == {0, 1}
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+@pytest.mark.parametrize("power", range(-90, 41, 5))
+def test_neighbours_do_not_depend_on_the_unit(power, weights):
+    rng = np.random.default_rng(0)
+    X, queries, y = rng.normal(size=(200, 3)), rng.normal(size=(300, 3)), rng.integers(0, 3, 200)
+    expected = native.KNeighbors(5, weights=weights).fit(X, y).predict_proba(queries)
+    unit = 2.0**power
+    found = native.KNeighbors(5, weights=weights).fit(X * unit, y).predict_proba(queries * unit)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_spectral_clusters_of_repeated_rows():
+    rng = np.random.default_rng(0)
+    X = np.repeat([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]], [300, 200, 100], axis=0)
+    order = rng.permutation(len(X))
+    expected = np.repeat([0, 1, 2], [300, 200, 100])[order]
+    for n_clusters in (2, 3):
+        found = native.Spectral(n_clusters, gamma=0.05, random_state=0).fit(X[order]).labels_
+        theirs = SpectralClustering(n_clusters, gamma=0.05, random_state=0).fit(X[order]).labels_
+        assert adjusted_rand_score(found, theirs) == 1
+    assert adjusted_rand_score(found, expected) == 1
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AgglomerativeClustering(2**63),
+        KMeans(2, max_iter=2**64),
+        DecisionTreeClassifier(max_depth=2**64),
+    ],
+    ids=str,
+)
+def test_what_the_core_cannot_take_goes_to_the_estimator(estimator):
+    clusters = hasattr(estimator, "fit_predict")
+    with pytest.raises(NotNativeError, match="has no native form"):
+        recognise_clusterer(estimator) if clusters else recognise_classifier(estimator, 10)
+    with pytest.raises(ValueError, match="The 'max_features' parameter of DecisionTreeClassifier must be an int"):
+        recognise_classifier(DecisionTreeClassifier(max_features=np.array(["sqrt", "log2"])), 10)

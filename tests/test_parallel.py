@@ -515,3 +515,32 @@ def test_an_interruption_stops_every_stage(stage, n_jobs, tmp_path):
         if child.poll() is None or alive(child.pid):
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+
+WITHOUT_THREADS = """
+import resource, threading
+import numpy as np
+import clusterwhy as cw
+
+patches = cw.minipatches(60, 6, 40, 0.4, 0.4, 0)
+votes = np.random.default_rng(0).dirichlet([1, 1, 1], size=(40, 60))
+score = lambda: cw.loco_scores(votes, patches, np.arange(60) % 3, n_jobs=2).feature_importances_
+before = score()
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+# Room for the work, and for no stack.
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, used + 2**20))
+try:
+    threading.Thread(target=print).start()
+except RuntimeError:
+    np.testing.assert_array_equal(score(), before)
+    print("the same")
+"""
+
+
+def test_without_threads_the_callers_own_works():
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THREADS], env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "the same\n", done.stderr

@@ -157,6 +157,13 @@ def test_labels_that_no_fit_wrote_are_not_overwritten():
         model.to_anndata(adata, key_added="group")
     pd.testing.assert_frame_equal(adata.obs, before)
     assert not adata.var.columns.str.startswith("group").any()
+    # Nor loadings, or what else another tool keeps under the name.
+    adata.varm["PCs"], adata.uns["pca"] = np.ones((adata.n_vars, 2)), {"variance": np.ones(2)}
+    for key, part in {"PCs": "varm", "pca": "uns"}.items():
+        with pytest.raises(ValueError, match=rf"would overwrite adata\.{part}\['{key}'\]"):
+            model.to_anndata(adata, key_added=key)
+    assert adata.varm["PCs"].shape == (adata.n_vars, 2)
+    assert list(adata.uns["pca"]) == ["variance"]
     for _ in range(2):
         model.to_anndata(adata, key_added="own")
     top = cw.LOCORampart(KMeans(3, n_init=1), n_features_to_select=8, n_patches=60, random_state=0).fit(X)

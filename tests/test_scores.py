@@ -208,3 +208,10 @@ def test_small_votes_keep_their_digits_in_a_logarithm(loss, n_patches):
     found = cw.loco_scores(predictions, voting, [0], loss)
     expected = np.log(predictions[:, 0, 0].mean() / small)
     np.testing.assert_allclose(found.sample_importances_[0, 0], expected, rtol=1e-12)
+
+
+def test_no_minipatches_are_refused():
+    patches = cw.Minipatches(40, 5, 0, 12, 2, 0)
+    for shape in ((0, 40), (0, 40, 2)):
+        with pytest.raises(ValueError, match="patches has no minipatches, expected at least one"):
+            cw.loco_scores(np.zeros(shape), patches, np.arange(40) % 2)

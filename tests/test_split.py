@@ -11,6 +11,7 @@ from estimators import CLASSIFIERS, density, ward
 from problems import squared, worst
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
 from sklearn.tree import DecisionTreeClassifier
 from test_locomp import codes_of, unambiguous
 
@@ -145,3 +146,22 @@ def test_a_single_split_has_no_overlaps_to_doubt():
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*keeps the label")
         cw.LOCOSplit(KMeans(3, n_init=1), reference="overlap", random_state=0).fit(X)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"calibration_size": 0.6}, {"n_folds": 3}, {"n_folds": 2, "n_repeats": 2}, {"n_repeats": 2}],
+    ids=str,
+)
+def test_overlaps_are_those_of_the_parts_to_train_on(options):
+    X, y = make_blobs(61, n_features=4, centers=3, random_state=0)
+    found = cw.LOCOSplit(KMeans(3, n_init=1), reference="overlap", random_state=0, **options).fit(X)
+    assert adjusted_rand_score(y[found.labels_ >= 0], found.labels_[found.labels_ >= 0]) == 1
+    trained = np.unique(np.concatenate([train for train, _ in found.splits_]))
+    np.testing.assert_array_equal(np.flatnonzero(found.reference_labels_ >= 0), trained)
+
+
+def test_two_folds_share_nothing_that_names_their_clusters():
+    X, _ = make_blobs(60, n_features=4, centers=3, random_state=0)
+    with pytest.raises(ValueError, match=r"shares no labelled observation with the others, .* n_folds of 3 or more"):
+        cw.LOCOSplit(KMeans(3, n_init=1), reference="overlap", n_folds=2, random_state=0).fit(X)

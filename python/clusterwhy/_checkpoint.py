@@ -7,7 +7,9 @@ import io
 import json
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -47,16 +49,19 @@ class Checkpoint:
         self._directory = Path(path)
         self._part = ""
         known = read_identity(path)
-        if known is not None:
-            refuse_differences(
-                known, identity, f"the checkpoint {path} is of another run", "pass another path, or the same run"
-            )
-            return
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            write(self._directory / HEADER, json.dumps(identity).encode())
-        except OSError as error:
-            raise ValueError(f"checkpoint {path} cannot be written: {error.strerror}; pass another path") from error
+        if known is None:
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                write(self._directory / HEADER, json.dumps(identity).encode(), first=True)
+            except OSError as error:
+                raise ValueError(
+                    f"checkpoint {path} cannot be written: {error.strerror}; pass another path"
+                ) from error
+            # Another run may have begun at the same time, and been the first.
+            known = read_identity(path) or identity
+        refuse_differences(
+            known, identity, f"the checkpoint {path} is of another run", "pass another path, or the same run"
+        )
 
     def part(self, name: str) -> Checkpoint:
         """Return the part of the checkpoint with the stages of one part of the run."""
@@ -114,9 +119,11 @@ def read_identity(path: str | os.PathLike[str]) -> Identity | None:
         return found
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"checkpoint {path} must be a directory, got a file: pass another path")
-    others = (
-        [other.name for other in directory.iterdir() if other.name != HEADER + PARTIAL] if directory.is_dir() else []
-    )
+    there = [other.name for other in directory.iterdir()] if directory.is_dir() else []
+    others = [name for name in there if not (name.startswith(HEADER) and name.endswith(PARTIAL))]
+    if HEADER in there:
+        # Another run has just begun.
+        return read_identity(path)
     if others:
         raise ValueError(
             f"checkpoint {path} must be a new or empty directory, or one that a run left; it has no {HEADER}, "
@@ -143,15 +150,24 @@ def read_arrays(path: Path) -> list[NDArray[Any]]:
     return arrays
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file with its checksum, so that it is there as a whole or not at all."""
-    partial = path.with_name(path.name + PARTIAL)
+def write(path: Path, content: bytes, *, first: bool = False) -> None:
+    """Write a file with its checksum, so that it is there as a whole or not at all.
+
+    With `first`, a file that another run wrote meanwhile stays.
+    """
+    # Of this run alone: another may be writing the same file.
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
     with partial.open("wb") as file:
         file.write(checksum(content))
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    if first and hasattr(os, "link"):
+        with suppress(FileExistsError):
+            _link(partial, path)
+        partial.unlink(missing_ok=True)
+    else:
+        os.replace(partial, path)
     if os.name == "posix":
         # The new name is safe when the directory is.
         directory = os.open(path.parent, os.O_RDONLY)
@@ -159,6 +175,17 @@ def write(path: Path, content: bytes) -> None:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _link(partial: Path, path: Path) -> None:
+    """Give a file its name, unless there is a file of that name."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links.
+        os.replace(partial, path)
 
 
 def read(path: Path) -> bytes:

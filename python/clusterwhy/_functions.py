@@ -12,6 +12,7 @@ from sklearn.utils import Bunch
 from clusterwhy import _core
 from clusterwhy._patches import Minipatches, enough_patches, pack_bits, unpack_bits
 from clusterwhy._scores import Loss, check_loss, score_ensemble
+from clusterwhy._tables import aligned
 from clusterwhy._validation import (
     check_count,
     check_nonnegative,
@@ -141,12 +142,12 @@ def check_same_kind(labels: NDArray[Any], others: NDArray[Any], what: str, other
 def known_labels(*labels: Any) -> NDArray[Any]:
     """Return the distinct values of several labellings, sorted, without noise."""
     values = np.unique(np.concatenate([np.ravel(part) for part in labels if np.size(part)]))
-    return values[values >= 0] if values.dtype.kind in "if" else values
+    return values[values >= 0] if values.dtype.kind == "i" else values
 
 
 def encode_as(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int32]:
     """Turn label values into positions in `classes`; negative numbers are noise."""
-    noise = labels < 0 if labels.dtype.kind in "if" else np.zeros(labels.shape, dtype=bool)
+    noise = labels < 0 if labels.dtype.kind == "i" else np.zeros(labels.shape, dtype=bool)
     return np.where(noise, -1, np.searchsorted(classes, labels)).astype(np.int32)
 
 
@@ -326,7 +327,7 @@ def _encode_probabilities(
         raise TypeError(f"probabilities must be numbers, got dtype {array.dtype}")
     n_classes = array.shape[2]
     classes = known_labels(labels)
-    if classes.dtype.kind in "iubf" and len(classes) and classes[-1] < n_classes:
+    if classes.dtype.kind in "ib" and len(classes) and classes[-1] < n_classes:
         classes = np.arange(n_classes)
     elif len(classes) != n_classes or n_classes > MAX_CLASSES:
         raise ValueError(
@@ -334,7 +335,7 @@ def _encode_probabilities(
             f"{classes[:10].tolist()}; use the column's number as the label"
         )
     dtype = np.float32 if array.dtype == np.float32 else np.float64
-    proba: NDArray[np.floating[Any]] = np.ascontiguousarray(array, dtype=dtype)
+    proba: NDArray[np.floating[Any]] = aligned(np.ascontiguousarray(array, dtype=dtype))
     wrong = voters & not_probabilities(proba)
     if wrong.any():
         b, i = np.argwhere(wrong)[0]
@@ -360,6 +361,8 @@ def _masks(
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint64], int, float]:
     """Return voters (B, N), bits of held features, M and n / N."""
     if isinstance(patches, Minipatches):
+        if not len(patches):
+            raise ValueError("patches has no minipatches, expected at least one")
         if patches.n_samples != n_samples:
             raise ValueError(f"patches are of {patches.n_samples} observations, labels of {n_samples}")
         if n_features is not None and n_features != patches._n_active:

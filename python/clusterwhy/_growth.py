@@ -35,6 +35,8 @@ FIRST = 250
 GROWTH = 1.5
 # A further look that time leaves fewer minipatches for than this share of those there are would tell nothing new.
 WORTHWHILE = 0.05
+# Rows of minipatches that are counted at a time.
+COUNTED_ROWS = 2**22
 
 Reference = tuple[NDArray[np.int32], NDArray[Any]]
 Votes = tuple[NDArray[Any], NDArray[np.uint64]]
@@ -83,12 +85,16 @@ class Grown:
 
     @property
     def stability(self) -> NDArray[np.float64]:
-        """The share of each observation's minipatches that gave it its consensus label; NaN without any."""
-        consensus, counts = self.consensus, self.counts
-        total = counts.sum(axis=1).astype(np.float64)
-        own = counts[np.arange(len(counts)), np.maximum(consensus, 0)].astype(np.float64)
-        own[consensus < 0] = 0
-        share: NDArray[np.float64] = np.divide(own, total, out=np.full(len(total), np.nan), where=total > 0)
+        """The share of the minipatches holding an observation that gave it its consensus label; NaN without label."""
+        consensus, n_samples = self.consensus, len(self.counts)
+        held = np.zeros(n_samples, dtype=np.int64)
+        step = max(1, COUNTED_ROWS // self.patches.n_rows)
+        for start in range(0, len(self.patches), step):
+            rows = self.patches.rows(slice(start, start + step)).ravel()
+            held += np.bincount(rows, minlength=n_samples)
+        own = self.counts[np.arange(n_samples), np.maximum(consensus, 0)]
+        known = (held > 0) & (consensus >= 0)
+        share: NDArray[np.float64] = np.divide(own, held, out=np.full(n_samples, np.nan), where=known)
         return share
 
 
@@ -189,7 +195,8 @@ class GrowingEnsemble:
         start = len(self)
         self._labels = np.concatenate([self._labels, *parts])
         reference = reference_from_overlaps(self._labels, patches.rows(), patches.n_samples, self._threads)
-        same = self._reference is not None and np.array_equal(reference[0], self._reference[0])
+        # The classes too: a label may name no observation, and is a column of the votes all the same.
+        same = self._reference is not None and all(map(np.array_equal, reference, self._reference))
         return reference, start if same else 0
 
     def _blocks(self, stage: str, start: int, stop: int, make: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
@@ -235,8 +242,10 @@ def align_and_count(
 
 
 def narrow(labels: NDArray[np.int64]) -> NDArray[Any]:
-    """Keep labels in as few bytes as they need."""
-    return labels.astype(np.result_type(np.min_scalar_type(labels.min()), np.min_scalar_type(labels.max())))
+    """Keep labels in as few bytes as they need; signed, since blocks of uint64 and of less make floats."""
+    low, high = labels.min(), labels.max()
+    kinds = (np.int8, np.int16, np.int32, np.int64)
+    return labels.astype(next(kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max))
 
 
 @dataclass(frozen=True)
@@ -371,7 +380,7 @@ def warn_imprecise(record: dict[str, NDArray[Any]], target: Target) -> None:
         cause = "no score is above 0, so that no error is small beside the largest"
     elif error <= allowed:
         cause = "other features than before have just joined them"
-    remedy = "Raise max_patches (and max_seconds), or tol; warm_start=True goes on from here"
+    remedy = "Raise max_patches (and max_seconds), or tol; a LOCOMP with warm_start=True goes on from here"
     if not target.can_go_on:
         remedy = "Raise max_patches, or tol"
     warn_user(

@@ -44,22 +44,36 @@ def describe(value: Any) -> str:
         return "[" + ", ".join(map(describe, value)) + "]"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    name = type(value).__qualname__
+    name = name_of_class(value)
     if hasattr(value, "get_params"):
-        params = value.get_params(deep=False)
-        return f"{name}({', '.join(f'{key}={describe(params[key])}' for key in sorted(params))})"
+        return f"{name}({_describe_each(value.get_params(deep=False))})"
     try:
         return f"{name}({joblib.hash(value)})"
     except Exception:  # whatever pickling an unknown object raises
-        return name
+        parts = getattr(value, "__dict__", {})
+    try:
+        return f"{name}({_describe_each(parts)})"
+    except RecursionError:
+        # It holds itself.
+        return f"{name}({', '.join(sorted(parts))})"
+
+
+def _describe_each(parts: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={describe(parts[key])}" for key in sorted(parts))
+
+
+def name_of_class(value: Any) -> str:
+    """Name the class of an object, and the package that it is of: others have classes of the same name."""
+    kind = type(value)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
 
 
 def describe_estimator(role: str, estimator: Any) -> Identity:
     """Describe an estimator by its class and each of its parameters, however deep."""
-    found = {role: type(estimator).__qualname__ if hasattr(estimator, "get_params") else describe(estimator)}
+    found = {role: name_of_class(estimator) if hasattr(estimator, "get_params") else describe(estimator)}
     params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
     for name, value in sorted(params.items()):
-        found[f"{role}__{name}"] = type(value).__qualname__ if hasattr(value, "get_params") else describe(value)
+        found[f"{role}__{name}"] = name_of_class(value) if hasattr(value, "get_params") else describe(value)
     return found
 
 

@@ -410,7 +410,8 @@ class LOCOMP(MinipatchMixin):
     labels_, reference_labels_ : ndarray of shape (N,)
         Consensus and reference labels.
     label_stability_ : ndarray of shape (N,)
-        Share of the minipatches holding an observation that gave it its consensus label.
+        Share of the minipatches holding an observation that gave it its consensus label; NaN where that is noise,
+        and for observations in no minipatch.
     classes_ : ndarray of shape (K,)
         The label values, sorted, without noise.
     loo_error_ : float

@@ -379,9 +379,15 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         ]
         for one in labelled:
             if not (one.train >= 0).any():
+                apart = (parts[one.split.index][0] >= 0).any()
                 raise ValueError(
-                    f"the training part of split {one.split.index} is all noise (-1): "
-                    "there is nothing to train a classifier on"
+                    f"the training part of split {one.split.index} "
+                    + (
+                        "shares no labelled observation with the others, which name the clusters where "
+                        "reference='overlap': use another reference, n_folds of 3 or more, or more n_repeats"
+                        if apart
+                        else "is all noise (-1): there is nothing to train a classifier on"
+                    )
                 )
         bases = run_blocks(
             predict_without,
@@ -445,11 +451,10 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         whole = clusterer_of_all_data(self.reference, clusterer)
         if whole is not None:
             return reference_from_all_data(whole, X, seed)
+        # Of the training parts alone: a split's two parts share nothing, and calibration labels are aligned to
+        # predictions, not to the reference.
         return reference_from_overlaps(
-            [labels for part in parts for labels in part],
-            [rows for split in splits for rows in (split.train, split.calibration)],
-            X.shape[0],
-            n_threads(self.n_jobs),
+            [part[0] for part in parts], [split.train for split in splits], X.shape[0], n_threads(self.n_jobs)
         )
 
     def _collect(

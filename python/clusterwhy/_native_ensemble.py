@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from clusterwhy._parallel import blocks, on_cluster, run_blocks
 from clusterwhy._patches import Minipatches
 from clusterwhy._progress import SILENT, Progress
 from clusterwhy._recognise import NativeMethod
+from clusterwhy._tables import aligned, aligned_data
 
 # Minipatches in a call here, a second or so of work, and in one that a cluster's workers share out.
 BLOCK = 512
@@ -82,23 +83,6 @@ def classify_on_worker(
 def arrived(plan: Plan) -> Plan:
     """Return a plan that came over the network as the core reads it."""
     return plan if plan.features is None else replace(plan, features=aligned(plan.features))
-
-
-def aligned(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array as the core takes it: what arrives over the network may begin at any byte."""
-    return np.require(array, requirements=["C", "ALIGNED"])
-
-
-def aligned_data(X: Any) -> Any:
-    """Return data, sparse or not, as the core takes them: the same object where nothing had to be copied."""
-    if not issparse(X):
-        return aligned(X)
-    X = cast(Any, X)
-    parts = (X.data, X.indices, X.indptr)
-    found = tuple(map(aligned, parts))
-    if all(part is was for part, was in zip(found, parts, strict=True)):
-        return X
-    return type(X)(found, shape=X.shape)
 
 
 def presort(X: Any, method: NativeMethod, threads: int = 1) -> _core.Presorted | None:

@@ -22,6 +22,10 @@ class NativeMethod:
     estimator: str = ""
 
 
+# The largest integer that the core takes.
+MOST = 2**63 - 1
+
+
 class NotNativeError(Exception):
     """Why an estimator does not run natively."""
 
@@ -50,8 +54,10 @@ def _refusal(estimator: Any, name: str, value: Any, expected: str) -> NoNativeFo
 
 def _count(estimator: Any, name: str, minimum: int = 1) -> int:
     value = getattr(estimator, name)
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < minimum:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or int(value) < minimum:
         raise _refusal(estimator, name, value, f"an integer of at least {minimum}")
+    if int(value) > MOST:
+        raise _refusal(estimator, name, value, f"an integer up to {MOST}")
     return int(value)
 
 
@@ -135,9 +141,9 @@ def _max_features(estimator: Any, n_columns: int) -> int | None:
     value = estimator.max_features
     if value is None:
         return None
-    if value == "sqrt":
+    if isinstance(value, str) and value == "sqrt":
         return max(1, int(math.sqrt(n_columns)))
-    if value == "log2":
+    if isinstance(value, str) and value == "log2":
         return max(1, int(math.log2(n_columns)))
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and 1 <= int(value) <= n_columns:
         return int(value)

@@ -1,4 +1,4 @@
-"""Says when a classifier cannot see what a feature says, for want of digits."""
+"""Says when a classifier cannot see what a feature says, for want of digits or of size."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ SINGLE_PRECISION = (
     native.ExtraTrees,
     native.RandomForest,
 )
-# Fewer steps of single precision than this between the extremes of a feature lose what it says.
+# Fewer steps than this between the extremes of a feature lose what it says.
 MIN_STEPS = 256
+# They also take values for one that are no further apart than this, whatever the feature's unit.
+RESOLUTION = 1e-7
 
 
 def _column_extremes(X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -34,16 +36,26 @@ def _column_extremes(X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def warn_coarse_features(X: Any, classifier: Any, names: NDArray[Any]) -> None:
-    """Warn of features whose values lie so far from 0 that single precision takes many of them for one."""
-    if not isinstance(classifier, SINGLE_PRECISION) or X.dtype == np.float32:
+    """Warn of features whose values are so small, or so far from 0, that trees take many of them for one."""
+    if not isinstance(classifier, SINGLE_PRECISION):
         return
-    low, high = _column_extremes(X)
-    step = np.maximum(np.abs(low), np.abs(high)) * float(np.finfo(np.float32).eps)
-    coarse = (low < high) & (high - low < MIN_STEPS * step)
-    if coarse.any():
-        features = shown([repr(str(name)) for name in names[coarse]])
+    low, high = (extreme.astype(np.float64) for extreme in _column_extremes(X))
+    varies, reach = low < high, high - low
+    name = type(classifier).__name__
+    small = varies & (reach < MIN_STEPS * RESOLUTION)
+    if small.any():
+        features = shown([repr(str(feature)) for feature in names[small]])
         warn_user(
-            f"the values of {features} differ by little beside their size, and {type(classifier).__name__} compares "
+            f"the values of {features} differ by less than {MIN_STEPS * RESOLUTION:.1g}, and {name} takes values "
+            f"within {RESOLUTION:.0e} of each other for equal: standardize the data"
+        )
+    step = np.maximum(np.abs(low), np.abs(high)) * float(np.finfo(np.float32).eps)
+    # Single-precision data have no more digits than it reads.
+    coarse = varies & ~small & (reach < MIN_STEPS * step) & (X.dtype != np.float32)
+    if coarse.any():
+        features = shown([repr(str(feature)) for feature in names[coarse]])
+        warn_user(
+            f"the values of {features} differ by little beside their size, and {name} compares "
             "in single precision, in which most of them are equal: subtract the mean of each feature, or standardize "
             "them"
         )

@@ -271,7 +271,9 @@ def monte_carlo_errors(
         found.append(summarise(part, part.leave_one_out(threads), labels, loss, threads).mean)
     if not found:
         return unknown
-    result: NDArray[np.float64] = np.std(found, axis=0, ddof=1)
+    # A half that scores nothing has not learned whether a user's loss is of the whole set: NaN in one row will do.
+    rows = min(map(len, found))
+    result: NDArray[np.float64] = np.std([mean[-rows:] for mean in found], axis=0, ddof=1)
     return result
 
 

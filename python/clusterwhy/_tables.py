@@ -62,7 +62,27 @@ def read_table(estimator: Any, X: Any, y: Any = "no_validation", **checks: Any) 
     if unseen and all(type(name) is str for name in columns):
         # A frame whose names this version of scikit-learn does not see: polars is younger than the oldest.
         estimator.feature_names_in_ = np.asarray(columns, dtype=object)
-    return found
+    return (aligned_data(found[0]), *found[1:]) if isinstance(found, tuple) else aligned_data(found)
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array, itself where it can be, whose numbers begin where the core and compiled code read them.
+
+    What a memory map shows, and what arrives over a network, may begin at any byte.
+    """
+    return np.require(array, requirements=["ALIGNED"])
+
+
+def aligned_data(X: Any) -> Any:
+    """Return data, sparse or not, as :func:`aligned` returns arrays: the same object where nothing was copied."""
+    if not issparse(X):
+        return aligned(X)
+    X = cast(Any, X)
+    parts = (X.data, X.indices, X.indptr)
+    found = tuple(map(aligned, parts))
+    if all(part is was for part, was in zip(found, parts, strict=True)):
+        return X
+    return type(X)(found, shape=X.shape)
 
 
 def _check_places(X: Any) -> None:

@@ -70,8 +70,8 @@ pub fn pair_differences(ensemble: &Ensemble<'_>) -> Vec<f64> {
 /// `(B1 / B)^2 (s1^2 / B1 + s0^2 / B0) + D^2 B0 / (B1 B)`, `s` the standard deviations of `q` on either side:
 /// another draw would change `B1` as well, and the mean over all minipatches with it.
 ///
-/// `None` for a loss without a slope. NaN for a feature that no or one minipatch leaves out; 0 for one that
-/// none holds. Cost: O(B (N K + M)).
+/// `None` for a loss without a slope. NaN for a feature that no or one minipatch leaves out, and where no
+/// observation is scored; 0 for one that none holds. Cost: O(B (N K + M)).
 pub fn monte_carlo_errors(
     ensemble: &Ensemble<'_>,
     loo: &LeaveOneOut,
@@ -112,6 +112,10 @@ pub fn monte_carlo_errors(
         },
     );
     let m = ensemble.n_features();
+    if scored.is_empty() {
+        // Whether the loss has a slope is told all the same.
+        return loss.gradient(0, &vec![1.0 / k as f64; k], &mut vec![0.0; k]).map(|()| vec![f64::NAN; m]);
+    }
     // Count, sum and squares of q with and without each feature, about 0 (q has mean 0 by construction).
     let mut with = vec![[0.0f64; 3]; m];
     let mut all = [0.0f64; 3];

@@ -18,6 +18,7 @@ mod native;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use numpy::ndarray::{Array1, Array2, Array3};
@@ -58,16 +59,23 @@ fn detached<T: Send>(
     threads: usize,
     work: impl FnOnce(Workers<'_>) -> Result<T> + Send,
 ) -> PyResult<T> {
-    simd::check()?;
+    simd::read()?;
     let stop = AtomicBool::new(false);
     let mut interrupt = None;
+    let work = Mutex::new(Some(work));
+    let run = || {
+        let work = work.lock().unwrap_or_else(PoisonError::into_inner).take().expect("run once");
+        catch_unwind(AssertUnwindSafe(|| work(Workers { threads, stop: &stop })))
+    };
     let outcome = py.detach(|| {
         std::thread::scope(|scope| {
             let (done, wait) = mpsc::channel::<()>();
-            let handle = scope.spawn(|| {
+            let started = std::thread::Builder::new().spawn_scoped(scope, || {
                 let _done = done;
-                catch_unwind(AssertUnwindSafe(|| work(Workers { threads, stop: &stop })))
+                run()
             });
+            // Where there is no thread to be had (a container's limit) this one works, and signals wait for it.
+            let Ok(handle) = started else { return run() };
             // The channel closes when the work is over.
             while wait.recv_timeout(Duration::from_millis(PATIENCE)) == Err(RecvTimeoutError::Timeout) {
                 if interrupt.is_none()
@@ -88,7 +96,7 @@ fn detached<T: Send>(
 
 /// Runs short `work` without the GIL, on the caller's own thread: a thread costs more than the work.
 fn briefly<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
-    simd::check()?;
+    simd::read()?;
     python_result(py.detach(|| catch_unwind(AssertUnwindSafe(work))))
 }
 
@@ -111,7 +119,7 @@ fn slice<'a, T: numpy::Element, D: numpy::ndarray::Dimension>(
 ) -> PyResult<&'a [T]> {
     // `as_slice` alone would read Fortran's order as if it were C's.
     let values = array.as_slice().ok().filter(|_| array.is_c_contiguous());
-    values.ok_or_else(|| PyTypeError::new_err("expected a C-contiguous array"))
+    values.ok_or_else(|| PyTypeError::new_err("expected a C-contiguous, aligned array"))
 }
 
 fn matrix<T>(rows: usize, columns: usize, values: Vec<T>) -> Array2<T> {
@@ -568,7 +576,7 @@ fn param<'py, T: for<'a> FromPyObject<'a, 'py>>(
 /// The instruction set that kernels run with: `"avx512"`, `"avx2"` or `"baseline"`.
 #[pyfunction]
 fn simd_level() -> PyResult<&'static str> {
-    simd::check()?;
+    simd::read()?;
     Ok(simd::level().name())
 }
 

@@ -5,6 +5,7 @@
 //! the source says `mul_add` (`a * b + c` is two roundings everywhere), so the three give the same bits.
 
 use std::env;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -14,14 +15,17 @@ pub enum Level {
     /// Whatever the target promises (SSE2 on x86-64, NEON on aarch64).
     Baseline,
     /// 256-bit vectors and fused multiplication and addition, which nearly every such machine has.
+    // Not to be had outside the crate but from `level` and `supported`: kernels trust that the machine runs it.
+    #[non_exhaustive]
     Avx2,
     /// 512-bit vectors with byte, word and mask operations.
+    #[non_exhaustive]
     Avx512,
 }
 
 impl Level {
     /// Every level, lowest first.
-    pub const ALL: [Level; 3] = [Level::Baseline, Level::Avx2, Level::Avx512];
+    pub(crate) const ALL: [Level; 3] = [Level::Baseline, Level::Avx2, Level::Avx512];
 
     /// The name that `CLUSTERWHY_SIMD` takes.
     pub fn name(self) -> &'static str {
@@ -58,17 +62,29 @@ impl Level {
 /// The environment variable that names a level below what the machine runs.
 const VARIABLE: &str = "CLUSTERWHY_SIMD";
 
+/// The position in [`Level::ALL`] of the level that [`read`] found; beyond it before.
+static FOUND: AtomicUsize = AtomicUsize::new(usize::MAX);
+
 /// The level that kernels use: the highest that the machine runs, or a lower one named by the environment
-/// variable `CLUSTERWHY_SIMD` (`baseline`, `avx2`, `avx512`; read at each call, so that tests can compare).
-/// A name that is none is [`check`]'s to refuse.
+/// variable `CLUSTERWHY_SIMD` (`baseline`, `avx2`, `avx512`) when it was last [`read`], which the first call does.
 pub fn level() -> Level {
     let supported = Level::supported();
-    named().ok().flatten().map_or(supported, |level| level.min(supported))
+    if FOUND.load(Ordering::Relaxed) == usize::MAX {
+        // A wrong name is for those to refuse who can.
+        let _ = read();
+    }
+    Level::ALL.get(FOUND.load(Ordering::Relaxed)).map_or(supported, |&level| level.min(supported))
 }
 
-/// Refuses an environment variable `CLUSTERWHY_SIMD` that names no level: who sets it means to be heeded.
-pub fn check() -> Result<()> {
-    named().map(|_| ())
+/// Reads the environment variable, which tests change to compare levels, and refuses a name that is none: who sets it
+/// means to be heeded.
+///
+/// Not for threads at work: another thread of the process may be writing to the environment. Python's do so with the
+/// GIL held, and so this must be called with it.
+pub fn read() -> Result<()> {
+    let level = named()?.unwrap_or(Level::supported());
+    FOUND.store(level as usize, Ordering::Relaxed);
+    Ok(())
 }
 
 /// The level that the environment names; none where the variable is not set, or empty.

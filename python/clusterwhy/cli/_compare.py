@@ -13,9 +13,9 @@ from clusterwhy._anndata import patches_fitted, stored_params
 from clusterwhy._importances import import_extra
 from clusterwhy.cli._data import read_data
 from clusterwhy.cli._errors import UsageError
-from clusterwhy.cli._estimators import METHODS, check_options
+from clusterwhy.cli._estimators import METHODS, check_options, name_of_clusterer
 from clusterwhy.cli._fit import fit
-from clusterwhy.cli._output import check_output, rows_shown, save, show
+from clusterwhy.cli._output import LEVEL, check_output, rows_shown, save, show
 from clusterwhy.displays._overview import save_overview
 from clusterwhy.metrics import rank_stability
 
@@ -24,6 +24,8 @@ def compare(options: Namespace) -> None:
     """Score the features of a table by several methods and present scores, ranks and agreement."""
     pandas = import_extra("pandas", "cli", "the table of scores")
     check_output(options)
+    if options.level is not None and not options.plot:
+        raise UsageError("--level is for the intervals of a figure: pass --plot too, or leave it out")
     methods = check_methods(options.methods)
     check_options(methods, options)
     data = read_data(options)
@@ -49,7 +51,7 @@ def compare(options: Namespace) -> None:
         shared = round(found["top_k_overlap"] * top)
         agreement.append({"methods": [one, other], "top": top, "shared": shared, "spearman": found["spearman"]})
     summary = {
-        "clusterer": options.clusterer,
+        "clusterer": name_of_clusterer(methods, options),
         "seed": options.seed,
         "seconds": seconds,
         "agreement": agreement,
@@ -58,7 +60,7 @@ def compare(options: Namespace) -> None:
     }
     save(frame, options, summary)
     if options.plot:
-        save_overview(models, options.plot, max_display=top, by_cluster=False, level=options.level)
+        save_overview(models, options.plot, max_display=top, by_cluster=False, level=options.level or LEVEL)
     show(frame, options, summary)
 
 

@@ -19,7 +19,7 @@ from clusterwhy._tables import check_size_of_values
 from clusterwhy._validation import MAX_DENSE_BYTES
 from clusterwhy.cli._errors import UsageError, say
 from clusterwhy.cli._readers import READERS
-from clusterwhy.cli._table import Table, as_labels, check_labels_file, with_names
+from clusterwhy.cli._table import MISSING, Table, as_labels, check_labels_file, with_names
 
 # Options that mean nothing for other formats.
 OPTIONS = {
@@ -92,7 +92,7 @@ def settle_labels(data: Table, what: str) -> None:
     pandas = import_extra("pandas", "cli", "labels")
     labels = np.asarray(data.labels)
     if labels.shape == data.rows.shape:
-        there = ~(pandas.isna(labels) | (labels.astype(str) == ""))
+        there = ~(pandas.isna(labels) | np.isin(labels.astype(str), MISSING))
         if not there.any():
             raise ValueError(f"{what}: no observation has one")
         if not there.all():

@@ -47,6 +47,7 @@ CLUSTERERS: dict[str, Callable[[int], Any]] = {
     "hdbscan": lambda k: HDBSCAN(copy=True),
 }
 FINDS_K = ("hdbscan",)
+DEFAULT_CLUSTERER = "ward"
 
 CLASSIFIERS: dict[str, Callable[[], Any]] = {
     "tree": DecisionTreeClassifier,
@@ -78,6 +79,9 @@ OF_GROWTH = ("tol", "max_patches", "max_seconds")
 # Those of them that are sizes of parts of the data: of its observations, and of its features.
 SIZES = ("max_samples", "max_features")
 
+# Methods that do not cluster where labels are given.
+LABELS_ALONE = ("permutation", "prototype", "fcm-shap", "neon")
+
 # Methods with scores for the whole clustering alone.
 GLOBAL_ONLY = ("impacc", "stability")
 
@@ -89,17 +93,24 @@ def check_options(methods: list[str], options: Namespace) -> None:
             raise UsageError(f"--labels is not for the method {method}, which explains its own")
         if method in GLOBAL_ONLY and getattr(options, "by_cluster", False):
             raise UsageError(f"--by-cluster is not for the method {method}, which scores the whole clustering alone")
+    if not clusters(methods, options):
+        for flag, value in (("-k", options.clusters), ("--clusterer", options.clusterer)):
+            if value is not None:
+                raise UsageError(
+                    f"{flag} is not for the method {' or '.join(methods)} with --labels, which nothing is clustered "
+                    "for: leave it out"
+                )
     for name in OPTIONS:
         if getattr(options, name) is None:
             continue
         flag = f"--{name.replace('_', '-')}"
-        if not any(name in parameters(method) for method in methods):
+        if not any(has(method, name) for method in methods):
             raise UsageError(f"{flag} is not for the method {' or '.join(methods)}: leave it out")
         if name not in OF_GROWTH:
             continue
         if options.n_patches != "auto":
             raise UsageError(f"{flag} is for --n-patches auto: pass that too, or leave it out")
-        unbound = [method for method in methods if "tol" in parameters(method) and name not in parameters(method)]
+        unbound = [method for method in methods if has(method, "tol") and not has(method, name)]
         if unbound:
             raise UsageError(
                 f"{flag} is not for the method {unbound[0]}, which would go on: pass --max-patches in its place"
@@ -111,9 +122,27 @@ def check_options(methods: list[str], options: Namespace) -> None:
         )
 
 
+def clusters(methods: list[str], options: Namespace) -> bool:
+    """Whether any of the methods clusters."""
+    return options.labels is None or any(method not in LABELS_ALONE for method in methods)
+
+
+def name_of_clusterer(methods: list[str], options: Namespace) -> str | None:
+    """Return the name of what clusters; None where nothing does."""
+    if not clusters(methods, options):
+        return None
+    return DEFAULT_CLUSTERER if options.clusterer is None else str(options.clusterer)
+
+
 def parameters(method: str) -> Iterable[str]:
     """Return the names of a method's parameters."""
     return signature(METHODS[method]).parameters
+
+
+def has(method: str, option: str) -> bool:
+    """Whether a method has an option; the ``tol`` of one whose ensemble does not grow is another matter."""
+    known = parameters(method)
+    return option in known and (option not in OF_GROWTH or "max_patches" in known)
 
 
 def make_model(method: str, options: Namespace, data: Table, verbose: int) -> Any:
@@ -124,9 +153,8 @@ def make_model(method: str, options: Namespace, data: Table, verbose: int) -> An
     settings |= {"reference": data.labels, "random_state": options.seed, "n_jobs": options.jobs, "verbose": verbose}
     if method == "rampart":
         settings["n_features_to_select"] = options.top
-    known = parameters(method)
-    check_sizes(known, options, data)
-    settings = {name: value for name, value in settings.items() if value is not None and name in known}
+    check_sizes(method, options, data)
+    settings = {name: value for name, value in settings.items() if value is not None and has(method, name)}
     clusterer = make_clusterer(options, data)
     if settings.get("engine") == "native":
         check_native(clusterer, settings.get("classifier"), data.X.shape[1])
@@ -143,32 +171,33 @@ def check_native(clusterer: Any, classifier: Any, n_columns: int) -> None:
         raise UsageError(f"--engine native: {reason}; take another, or --engine auto") from None
 
 
-def check_sizes(known: Iterable[str], options: Namespace, data: Table) -> None:
+def check_sizes(method: str, options: Namespace, data: Table) -> None:
     """Refuse sizes of parts of the data that are not parts of these data."""
     for name, total, unit in zip(SIZES, data.X.shape, ("observations", "features"), strict=True):
         value = getattr(options, name)
-        if value is None or name not in known:
+        if value is None or not has(method, name):
             continue
         flag = f"--{name.replace('_', '-')}"
         try:
             count = check_patch_size(value, total, flag, unit)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        if count == total and "n_patches" in known:
+        if count == total and has(method, "n_patches"):
             raise UsageError(f"{flag} {value} is all {total} {unit}: minipatches must leave some out, pass less")
 
 
 def make_clusterer(options: Namespace, data: Table) -> Any:
     """Build the clusterer, with K from the labels where they are given and K is not."""
     k = options.clusters
-    if options.clusterer in FINDS_K:
+    name = options.clusterer or DEFAULT_CLUSTERER
+    if name in FINDS_K:
         if k is not None:
-            raise UsageError(f"{options.clusterer} finds the number of clusters itself: leave -k out")
-        return CLUSTERERS[options.clusterer](0)
+            raise UsageError(f"{name} finds the number of clusters itself: leave -k out")
+        return CLUSTERERS[name](0)
     if k is None and data.labels is not None:
         k = len(encode_reference(data.labels, None)[1])
     if k is None:
         raise UsageError("how many clusters? Pass -k K, or --labels to explain labels that you have")
     if k > len(data.rows):
         raise UsageError(f"{k} clusters are more than the {len(data.rows)} observations: pass a smaller -k")
-    return CLUSTERERS[options.clusterer](k)
+    return CLUSTERERS[name](k)

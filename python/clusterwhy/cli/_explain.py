@@ -7,7 +7,7 @@ from argparse import Namespace
 from clusterwhy._anndata import patches_fitted, stored_params
 from clusterwhy._importances import import_extra
 from clusterwhy.cli._data import read_data
-from clusterwhy.cli._estimators import check_options
+from clusterwhy.cli._estimators import check_options, name_of_clusterer
 from clusterwhy.cli._fit import fit
 from clusterwhy.cli._output import check_output, rows_shown, save, show
 from clusterwhy.displays._overview import save_overview
@@ -24,7 +24,7 @@ def explain(options: Namespace) -> None:
     groups = "cluster" if options.by_cluster else None
     summary = {
         "method": options.method,
-        "clusterer": options.clusterer,
+        "clusterer": name_of_clusterer([options.method], options),
         "n_samples": len(data.rows),
         "n_features": model.n_features_in_,
         "classes": model.classes_.tolist(),

@@ -13,6 +13,8 @@ from typing import Any
 from clusterwhy._importances import import_extra
 from clusterwhy.cli._errors import UsageError
 
+# Coverage of intervals.
+LEVEL = 0.95
 FORMATS = ("table", "csv", "tsv", "json")
 SAVED = (".csv", ".tsv", ".json")
 # Rows of a table on a terminal and features in a figure.

@@ -17,7 +17,7 @@ from clusterwhy.cli._compare import compare
 from clusterwhy.cli._estimators import CLASSIFIERS, CLUSTERERS, METHODS
 from clusterwhy.cli._explain import explain
 from clusterwhy.cli._info import info
-from clusterwhy.cli._output import FORMATS
+from clusterwhy.cli._output import FORMATS, LEVEL
 from clusterwhy.cli._readers import READERS
 
 EXAMPLES = """examples:
@@ -55,7 +55,9 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--method", choices=METHODS, default="locomp", help="how to score (locomp)")
     one.add_argument("--by-cluster", action="store_true", help="one row for each cluster and feature")
     one.add_argument("--labels-out", type=Path, metavar="FILE", help="save the consensus label of every observation")
-    add_output(one)
+    output = add_output(one)
+    output.add_argument("--adjust", choices=CORRECTIONS, default="bh", help="correction of p-values (bh)")
+    one.set_defaults(level=LEVEL)
     one.set_defaults(run=explain)
 
     many = commands.add_parser("compare", parents=[common], help="several methods side by side")
@@ -109,7 +111,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add how to score; defaults are those of the method."""
     model = parser.add_argument_group("model")
-    model.add_argument("--clusterer", choices=CLUSTERERS, default="ward", help="what clusters the data (ward)")
+    model.add_argument("--clusterer", choices=CLUSTERERS, help="what clusters the data (ward)")
     model.add_argument(
         "-k", "--clusters", type=count, metavar="K", help="how many clusters (as many as --labels has)"
     )
@@ -131,15 +133,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument("-q", "--quiet", action="store_true", help="no progress and no warnings")
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add what to do with the scores."""
+def add_output(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add what to do with the scores, and return the group of it."""
     output = parser.add_argument_group("output")
     output.add_argument("--top", type=count, metavar="N", help="only the N best features (20 in tables and figures)")
-    output.add_argument("--level", type=proportion, default=0.95, help="coverage of the intervals (0.95)")
-    output.add_argument("--adjust", choices=CORRECTIONS, default="bh", help="correction of p-values (bh)")
+    output.add_argument("--level", type=proportion, help=f"coverage of the intervals ({LEVEL})")
     output.add_argument("--format", choices=FORMATS, help="of standard output (table on a terminal, csv in a pipe)")
     output.add_argument("--out", type=Path, metavar="FILE", help="save the scores as .csv, .tsv or .json")
     output.add_argument("--plot", type=Path, metavar="FILE", help="save a figure as .png, .pdf or .svg")
+    return output
 
 
 # What an option may be; argparse names the option, and the type, before the message.

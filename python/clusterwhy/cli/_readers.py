@@ -54,7 +54,20 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
         if options.no_header:
             labels = {name: j for j, name in enumerate(default_names(header.shape[1]))}.get(labels)
         kinds = {} if labels is None else {labels: str}
-        frame = pandas.read_csv(source, **text, header=first, float_precision="round_trip", dtype=kinds)
+        text |= {"header": first, "float_precision": "round_trip", "dtype": kinds}
+        frame = pandas.read_csv(source, **text)
+        if (
+            frame.index.nlevels == 1
+            and not isinstance(frame.index, pandas.RangeIndex)
+            and frame.iloc[:, -1].isna().all()
+        ):
+            # Lines that end in a separator, unlike the first, have no names of rows before them.
+            if isinstance(source, io.BytesIO):
+                source.seek(0)
+            frame = pandas.read_csv(source, **text, index_col=False)
+        if first == 0 and header.iloc[0, 0] == "" and frame.shape[1] > 1:
+            # A column without a name before the others, however pandas calls it, has the names of the rows.
+            frame = frame.set_index(frame.columns[0])
     if options.no_header:
         frame.columns = default_names(frame.shape[1])
     elif not has_names([name for name in frame.columns if name not in ROW_NAMES]):
@@ -104,7 +117,7 @@ def read_parquet(source: Any, options: Namespace) -> Table:
     polars = import_extra("polars", "cli", "reading Parquet")
     pandas = import_extra("pandas", "cli", "reading Parquet")
     with reading(options, "Parquet"):
-        table = polars.read_parquet(source)
+        table = polars.read_parquet(source, glob=False)
     return from_frame(pandas.DataFrame({name: table[name].to_numpy() for name in table.columns}), options)
 
 
@@ -112,6 +125,8 @@ def read_npy(source: Any, options: Namespace) -> Table:
     """Read one array of NumPy."""
     with reading(options, ".npy"):
         X = np.load(source, mmap_mode=None if isinstance(source, io.BytesIO) else "r", allow_pickle=False)
+        if not isinstance(X, np.ndarray):
+            raise ValueError("it holds several arrays (--input-format npz)")
     return Table(check_matrix(X), None, np.arange(len(X)), None)
 
 
@@ -133,7 +148,10 @@ def read_npz(source: Any, options: Namespace) -> Table:
         remedy = "name one with --key" if matrices else "none has rows and columns"
         raise UsageError(f"{options.data} has the arrays {', '.join(arrays)}: {remedy}")
     X = check_matrix(arrays[key])
-    names = [str(name) for name in arrays["feature_names"]] if "feature_names" in arrays else None
+    names = None
+    if "feature_names" in arrays:
+        found = arrays["feature_names"]
+        names = (np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found).astype(str).tolist()
     labels = None
     if options.labels in arrays:
         labels = arrays[options.labels]
@@ -151,6 +169,9 @@ def read_h5ad(source: Any, options: Namespace) -> Table:
         there = f"there are {shown(list(adata.layers))}" if len(adata.layers) else "the file has none"
         raise UsageError(f"--layer {options.layer}: there is no such layer; {there}")
     X = adata.X if options.layer is None else adata.layers[options.layer]
+    if X is None:
+        there = f"there are {shown(list(adata.layers))}" if len(adata.layers) else "and it has no layers"
+        raise UsageError(f"{options.data} has no X: name a layer (--layer); {there}")
     warn_duplicates(adata.var_names, "{}-{}")
     adata.var_names_make_unique()
     names = [str(name) for name in adata.var_names]

@@ -19,6 +19,8 @@ from clusterwhy.cli._errors import UsageError
 
 # What pandas and polars call the names of the rows that they wrote to a file.
 ROW_NAMES = ("Unnamed: 0", "__index_level_0__")
+# What stands for a value that is missing, as pandas reads text.
+MISSING = ("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
@@ -52,10 +54,11 @@ def check_labels_file(path: str) -> None:
 
 def from_frame(frame: Any, options: Namespace) -> Table:
     """Take the names of the rows, the labels and what is to be left out from the columns of a frame."""
-    rows = frame.index.to_numpy()
+    rows, named = frame.index.to_numpy(), not (frame.index == np.arange(len(frame))).all()
     for name in ROW_NAMES:
         if name in frame.columns:
-            rows = frame.pop(name).to_numpy()
+            column = frame.pop(name).to_numpy()
+            rows = rows if named else column
     labels = None
     if options.labels in frame.columns:
         labels = frame.pop(options.labels).to_numpy()

@@ -13,6 +13,7 @@ from clusterwhy import _core
 from clusterwhy._tables import of_features
 from clusterwhy._validation import check_count, check_option, n_threads, seed_from_random_state
 from clusterwhy.comparators._base import ComparatorMixin
+from clusterwhy.comparators._centers import feature_scaling, numbered_centers
 from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans, check_fuzziness, memberships, squared_distances
 
 METHODS = ("auto", "exact", "permutation", "kernel")
@@ -36,7 +37,8 @@ class FuzzyCMeansSHAP(ComparatorMixin):
     ----------
     clusterer : estimator, default=None
         Clusters all the data once; never changed. Its ``cluster_centers_`` are the centres where it has them for
-        its labels. None is :class:`FuzzyCMeans` with 2 clusters.
+        its labels. Of a pipeline that only scales features before it clusters, the memberships take over the
+        scaling. None is :class:`FuzzyCMeans` with 2 clusters.
     method : {"auto", "exact", "permutation", "kernel"}, default="auto"
         "exact" enumerates all coalitions (at most 20 features); "permutation" lets features join in random orders,
         each of them forwards and backwards; "kernel" fits weighted least squares to the values of random
@@ -76,8 +78,11 @@ class FuzzyCMeansSHAP(ComparatorMixin):
     monte_carlo_errors_, cluster_monte_carlo_errors_ : ndarray of shape (M,), (K, M)
         What more orders would still change, to first order; NaN for a single order, 0 for "exact", not defined for
         "kernel". The mean of absolute values is too large besides, as noise has no sign.
-    cluster_centers_ : ndarray of shape (K, M)
-        The centres.
+    cluster_centers_ : ndarray of shape (K', M)
+        The centres: those of the clusterer, also of clusters that nobody is in, or the means; scaled where the data
+        are.
+    scaling_ : Pipeline or None
+        What the clusterer's pipeline does to each feature before it clusters, and was done here.
     clusterer_ : estimator
         The fitted clusterer; not set when labels were given.
     method_ : str
@@ -96,7 +101,7 @@ class FuzzyCMeansSHAP(ComparatorMixin):
     To let a feature join changes K distances, whatever the others: an observation costs O(2**M (K + M)) by "exact"
     and O(n_permutations M K) by "permutation". "kernel" costs O(n_coalitions N M K) as products of matrices; with
     hundreds of features its values are mostly noise unless there are many more coalitions than the default. The
-    scales of the features matter: standardise them first.
+    scales of the features matter: standardise them first, or in the clusterer's pipeline.
 
     References
     ----------
@@ -185,9 +190,17 @@ class FuzzyCMeansSHAP(ComparatorMixin):
         seed = seed_from_random_state(self.random_state)
         codes = self._label(X, seed)
         fitted = vars(self).get("clusterer_")
-        X = np.ascontiguousarray(X, dtype=np.float64)
+        X = np.asarray(X, dtype=np.float64)
         baseline = self._read_baseline(X)
-        centers = cluster_centers(X, codes, self.classes_, fitted)
+        self.scaling_ = feature_scaling(fitted)
+        if self.scaling_ is not None:
+            X, baseline = self.scaling_.transform(X), self.scaling_.transform(baseline[None])[0]
+        X = np.ascontiguousarray(X, dtype=np.float64)
+        centers = numbered_centers(fitted, self.classes_, n_features)
+        # Centres that nobody is nearest to have their share of every membership all the same.
+        own = codes if centers is None else np.where(codes < 0, codes, self.classes_[codes]).astype(np.int32)
+        if centers is None:
+            centers = np.array([X[codes == k].mean(axis=0) for k in range(len(self.classes_))])
         with np.errstate(over="ignore"):
             at_baseline = squared_distances(baseline[None], centers)
             finite = np.isfinite(squared_distances(X, centers)).all() and np.isfinite(at_baseline).all()
@@ -196,9 +209,9 @@ class FuzzyCMeansSHAP(ComparatorMixin):
         spreads = None
         if method == "kernel":
             coalitions, weights = draw_coalitions(n_features, self.n_coalitions, seed)
-            values = kernel_shapley(X, centers, baseline, codes, fuzziness, coalitions, weights)
+            values = kernel_shapley(X, centers, baseline, own, fuzziness, coalitions, weights)
         else:
-            game = (X, centers, baseline, codes, 1 / (fuzziness - 1))
+            game = (X, centers, baseline, own, 1 / (fuzziness - 1))
             if method == "exact":
                 values = _core.exact_shapley(*game, threads)
                 spreads = np.zeros_like(values)
@@ -206,7 +219,7 @@ class FuzzyCMeansSHAP(ComparatorMixin):
                 values, spreads = _core.permutation_shapley(*game, n_permutations, seed, threads)
         self._score_samples(np.abs(values), codes, threads)
         self.sample_importances_ = values
-        self.base_values_ = np.where(codes < 0, np.nan, memberships(at_baseline, fuzziness)[0, codes])
+        self.base_values_ = np.where(codes < 0, np.nan, memberships(at_baseline, fuzziness)[0, own])
         self.cluster_centers_ = centers
         self.method_ = method
         if spreads is not None:
@@ -232,21 +245,6 @@ class FuzzyCMeansSHAP(ComparatorMixin):
                 + (f"shape {baseline.shape}" if baseline.shape != (X.shape[1],) else f"{self.baseline!r}")
             )
         return baseline
-
-
-def cluster_centers(
-    X: NDArray[np.float64], codes: NDArray[np.int32], classes: NDArray[Any], fitted: Any
-) -> NDArray[np.float64]:
-    """Return the centres (K, M) of a fitted clusterer where its labels number them, else the clusters' means."""
-    found = getattr(fitted, "cluster_centers_", None)
-    if (
-        isinstance(found, np.ndarray)
-        and found.ndim == 2
-        and found.shape[1] == X.shape[1]
-        and classes[-1] < len(found)
-    ):
-        return np.ascontiguousarray(found[classes], dtype=np.float64)
-    return np.array([X[codes == k].mean(axis=0) for k in range(len(classes))])
 
 
 def draw_coalitions(

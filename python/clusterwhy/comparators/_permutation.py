@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from clusterwhy import _core, native
 from clusterwhy._fitting import REFERENCE_STREAM, check_classifier, fresh, train
 from clusterwhy._parallel import blocks, run_blocks
+from clusterwhy._precision import warn_coarse_features
 from clusterwhy._threads import single_threaded_libraries
 from clusterwhy._validation import check_count, n_threads, seed_from_random_state
 from clusterwhy.comparators._base import ComparatorMixin
@@ -127,6 +128,7 @@ class PermutationImportance(ComparatorMixin):
         codes = self._label(X, seed)
         predictor = vars(self).get("clusterer_")
         if not hasattr(predictor, "predict"):
+            warn_coarse_features(X, classifier, self._names())
             known = codes >= 0
             copy = fresh(classifier, seed, CLASSIFIER_STREAM, keep_given=True)
             with single_threaded_libraries():

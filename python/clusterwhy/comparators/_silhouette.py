@@ -50,7 +50,7 @@ class SilhouetteLOCO(ComparatorMixin):
         either clustering. Observations that are alone in their cluster have a silhouette of 0, and so have all in
         a single cluster.
     silhouettes_ : ndarray of shape (N,)
-        Silhouettes with all features; NaN for noise.
+        Silhouettes with all features; NaN for noise, 0 if there is nothing else.
     standard_errors_, cluster_standard_errors_ : ndarray of shape (M,), (K, M)
         ``sd / sqrt(N)`` over observations.
     labels_, reference_labels_ : ndarray of shape (N,)
@@ -131,9 +131,9 @@ def silhouettes_without(
 
 
 def silhouettes(X: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the silhouette of each observation, NaN for noise; 0 where all or none are together."""
-    out = np.where(labels < 0, np.nan, 0.0)
+    """Return the silhouette of each observation, NaN for noise; 0 where all or none are together, or noise."""
     known = labels >= 0
+    out = np.where(known | ~known.any(), 0.0, np.nan)
     if 2 <= len(np.unique(labels[known])) < known.sum():
         part = X[known].astype(np.float64, copy=False)
         # scikit-learn's distances are differences of squares: far from zero nothing would be left of them.

@@ -79,7 +79,8 @@ def place_arcs(
     is compact, and one of the two bounds is nearly met.
     """
     centres = np.zeros((len(radii), 2))
-    step = _STEP * radii.mean()
+    # A wide gap is met to within a thousandth.
+    step = max(_STEP * radii.mean(), separation / 1000)
     placed = arcs[0]
     for k in range(1, len(radii)):
         start = centres[rng.randint(k)]

@@ -43,10 +43,7 @@ def noise_standard_deviation(noise_scale: Any, signal: npt.NDArray[np.float64], 
     """Return the standard deviation of the noise columns that `noise_scale` asks for."""
     if isinstance(noise_scale, str):
         if noise_scale == "within":
-            scale = within_cluster_scale(signal, y)
-            if scale == 0:
-                raise ValueError("noise_scale='within' needs a cluster of two observations, to have a spread of.")
-            return scale
+            return within_cluster_scale(signal, y)
         if noise_scale == "total":
             return within_cluster_scale(signal, np.zeros_like(y))
         raise ValueError(f"noise_scale must be 'within', 'total' or a number, got {noise_scale!r}.")
@@ -77,6 +74,8 @@ def assemble(
         order = rng.permutation(len(y))
         signal, y = signal[order], y[order]
     scale = noise_standard_deviation(noise_scale, signal, y)
+    if scale == 0 and n_noise > 0 and set(kinds) != {"permuted"}:
+        raise ValueError(f"noise_scale={noise_scale!r} needs a cluster of two observations, to have a spread of.")
     X = np.hstack([signal, noise_block(signal, n_noise, kinds, scale, rng)])
     indices = np.arange(n_signal, dtype=np.int64)
     if shuffle_features:

@@ -151,10 +151,12 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
         self._units = np.ldexp(1.0, np.frexp(np.where(sizes > 0, sizes, 1.0))[1] - 1)
         scaled = data / self._units
         smallest, spread = scaled.min(axis=0), scaled.std(axis=0)
-        margin = np.where(spread > 0, _SHIFT_MARGIN * spread, 1.0)
+        # Equal values may have a spread, which is rounding.
+        margin = np.where(scaled.max(axis=0) > smallest, _SHIFT_MARGIN * spread, 1.0)
         self._shift = np.where(smallest > 0, 0.0, smallest - margin)
         # Subtracting a small margin from a large value may round it away.
-        self._floor = np.maximum(smallest - self._shift, np.finfo(np.float64).tiny)
+        digits = np.finfo(np.float64)
+        self._floor = np.maximum(np.maximum(smallest - self._shift, digits.eps * np.abs(smallest)), digits.tiny)
         positive, logs = self._positive(scaled)
 
         log_spread = logs.std(axis=0)
@@ -168,6 +170,11 @@ class GammaMixture(ClusterMixin, BaseEstimator):  # scikit-learn is untyped
             for start in starts
         ]
         best = max(runs, key=itemgetter("lower_bound"))
+        if not np.isfinite(best["lower_bound"]):
+            raise ValueError(
+                f"the likelihood of the gamma mixture is {best['lower_bound']}, expected a finite number: "
+                "standardize the features, or leave out those that hardly vary"
+            )
         self.lower_bound_, self.n_iter_, self.converged_ = itemgetter("lower_bound", "n_iter", "converged")(best)
         self.weights_, self.shapes_, self._scales = itemgetter("weights", "shapes", "scales")(best)
         self.shift_, self.scales_ = self._shift * self._units, self._scales * self._units

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +34,16 @@ from ._training import (
     Networks,
     Settings,
     Stage,
+    choose_head,
     continued,
+    encode,
     initial_networks,
     train_autoencoder,
     train_cluster_gates,
     train_heads,
 )
+
+T = TypeVar("T")
 
 # Steps of training that a stage takes unless its epochs are given, and the fewest epochs.
 _PRETRAIN_STEPS, _GATE_STEPS, _CLUSTER_STEPS, _CLUSTER_GATE_STEPS = (300, 10), (1000, 30), (300, 20), (1500, 30)
@@ -126,8 +131,8 @@ class InterpretableDeepClustering(
         A part's training ends after so many epochs whose loss has not fallen, once penalties have risen to their
         full weight. None is a fifth of its epochs, at least 10.
     warm_start : bool, default=False
-        Go on from the networks of the last fit, with gates at once at full penalty, in place of new ones. The sizes
-        of the networks and of the data's rows must be the same.
+        Go on from the networks of the last fit, with gates at once at full penalty (for `gate_epochs`), in place of
+        new ones. The sizes of the networks and of the data's rows must be the same.
     n_jobs : int, default=None
         Threads of the core, by joblib's rules. Results are the same bits for any number.
     random_state : int, RandomState, Generator or None, default=None
@@ -166,7 +171,8 @@ class InterpretableDeepClustering(
     Warns
     -----
     ConvergenceWarning
-        When clusters are empty, or training was interrupted. Ctrl-C ends the training and keeps its last whole epoch;
+        When clusters are empty, or training was interrupted. Ctrl-C ends the training and keeps its last whole epoch
+        (a second one before that is of use ends the fit);
         what comes after is not trained, so that heads, say, may be as they were drawn. With ``warm_start=True``
         another ``fit`` goes on.
 
@@ -304,18 +310,19 @@ class InterpretableDeepClustering(
         losses, self.interrupted_ = train_autoencoder(networks, data, settings, progress)
         self.loss_curve_ = np.asarray(losses)
         self.n_iter_ = len(losses)
+        gates, gated, embedding = self._kept(lambda: encode(networks, data, settings))
         if self.interrupted_:
             settings = settings.without_second_stage()
-        gates = networks.gates(data, settings.threads)
-        gated = data * gates
-        networks.calibrate_encoder(gated, settings.threads)
-        embedding = networks.embed(gated, settings.threads)
-        losses, interrupted, self.head_coding_rates_ = train_heads(networks, embedding, settings, progress)
-        self.head_loss_curve_ = np.asarray(losses)
-        if interrupted:
-            self.interrupted_ = True
+        directions = networks.directions.of(embedding)
+        head_losses, interrupted = train_heads(networks, directions, settings, progress)
+        self.interrupted_ = self.interrupted_ or interrupted
+        self.head_coding_rates_ = self._kept(lambda: choose_head(networks, directions, settings))
+        self.head_loss_curve_ = head_losses[:, networks.best_head]
+        self.labels_ = self.reference_labels_ = self._kept(
+            lambda: networks.logits(embedding, settings.threads).argmax(axis=1)
+        )
+        if self.interrupted_:
             settings = settings.without_second_stage()
-        self.labels_ = self.reference_labels_ = networks.logits(embedding, settings.threads).argmax(axis=1)
         losses, interrupted = train_cluster_gates(networks, gated, self.labels_, settings, progress)
         self.interrupted_ = self.interrupted_ or interrupted
         self.cluster_gate_loss_curve_ = np.asarray(losses)
@@ -334,6 +341,19 @@ class InterpretableDeepClustering(
                 "fewer clusters, or train for longer (cluster_epochs, n_init)",
                 ConvergenceWarning,
             )
+
+    def _kept(self, work: Callable[[], T]) -> T:
+        """Do what makes trained networks of use: Ctrl-C ends the training there, and not what it has come to."""
+        try:
+            return work()
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            warn_user(
+                "training was interrupted between two of its stages; what was learned is kept, and what comes "
+                "after is not trained (warm_start=True goes on from here)",
+                ConvergenceWarning,
+            )
+            return work()
 
     def _check_settings(self, n_samples: int, n_features: int) -> Settings:
         n_clusters = check_count(self.n_clusters, "n_clusters")

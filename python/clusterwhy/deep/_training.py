@@ -197,8 +197,31 @@ def n_parameters(widths: tuple[int, ...], kind: str) -> int:
     return sum((n + v) * m for n, m, v in zip(widths[:-1], widths[1:], vectors, strict=True))
 
 
+def check_room(settings: Settings) -> None:
+    """Refuse networks that will not fit in memory, with what their training needs beside them."""
+    a = settings.architecture
+    count = (
+        a.n_clusters * a.n_features
+        + n_parameters(a.gating, "tanh")
+        + settings.n_init * n_parameters(a.head, "norm_relu")
+    )
+    count += sum(n_parameters(widths, "norm_relu") for widths in (a.encoder, a.decoder, a.classifier))
+    # Parameters, their gradients and the two moments of each.
+    size = 4 * count
+    try:
+        # Pages that nobody touches cost nothing.
+        np.empty(size, np.float32)
+    except (MemoryError, ValueError):
+        raise MemoryError(
+            f"networks of these sizes have {count:.3g} parameters, and training them would take {4e-9 * size:.3g} GB "
+            "of memory, more than the system gives: make them smaller (hidden_layer_sizes, n_components, "
+            "gating_layer_size, head_layer_size, classifier_layer_size, n_init)"
+        ) from None
+
+
 def initial_networks(settings: Settings, X: NDArray[Any]) -> Networks:
     """Draw first parameters, and take the measure of the data."""
+    check_room(settings)
     center = X.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(np.mean((X - center) ** 2)))
     a, seed = settings.architecture, settings.seed
@@ -265,8 +288,10 @@ def train_autoencoder(
     """
     a, stage = settings.architecture, settings.autoencoder
     done = networks.epochs[0]
-    pretrain = settings.n_pretrain if done == 0 else 0
+    pretrain = settings.n_pretrain
     rise = _RISE * (stage.n_epochs - pretrain) if done == 0 else 0.0
+    if done > 0:
+        stage, pretrain = replace(stage, n_epochs=stage.n_epochs - pretrain), 0
     options: dict[str, Any] = {
         "absolute": settings.absolute,
         "diversity": settings.gate_diversity,
@@ -303,18 +328,23 @@ def train_autoencoder(
     )
 
 
-def train_heads(
-    networks: Networks, embedding: _Floats, settings: Settings, progress: Progress
-) -> tuple[list[float], bool, NDArray[np.float64]]:
-    """Stage 2: several heads, of which the one with the lowest coding rate is kept.
-
-    The losses are that head's; the last result is the coding rate of each head's labels.
-    """
-    a, stage = settings.architecture, settings.heads
-    done = networks.epochs[1]
+def encode(networks: Networks, X: _Floats, settings: Settings) -> tuple[_Floats, _Floats, _Floats]:
+    """Settle what follows from a trained autoencoder; return the gates, the gated data and their embedding."""
+    gates = networks.gates(X, settings.threads)
+    gated = X * gates
+    networks.calibrate_encoder(gated, settings.threads)
+    embedding = networks.embed(gated, settings.threads)
     networks.directions = Directions(settings.embedding_offset)
     networks.directions.measure(embedding)
-    directions = networks.directions.of(embedding)
+    return gates, gated, embedding
+
+
+def train_heads(
+    networks: Networks, directions: _Floats, settings: Settings, progress: Progress
+) -> tuple[NDArray[np.float64], bool]:
+    """Stage 2: several heads, all on the same directions. The losses are of each head (epochs, R)."""
+    a, stage = settings.architecture, settings.heads
+    done = networks.epochs[1]
     losses: list[NDArray[np.float64]] = []
 
     def step(epoch: int) -> float:
@@ -335,7 +365,12 @@ def train_heads(
 
     plateau = Plateau(settings.tol, stage.patience)
     _, interrupted = run_epochs(stage.n_epochs, step, name="clustering heads", progress=progress, plateau=plateau)
+    return np.array(losses).reshape(-1, len(networks.heads)), interrupted
 
+
+def choose_head(networks: Networks, directions: _Floats, settings: Settings) -> NDArray[np.float64]:
+    """Keep the head whose labels have the lowest coding rate; return the rates of all."""
+    a = settings.architecture
     rates = []
     statistics = []
     for head in networks.heads:
@@ -345,7 +380,7 @@ def train_heads(
         rates.append(_core.deep_clusters_rate(directions.astype(np.float64), members, settings.cluster_precision))
     networks.best_head = int(np.argmin(rates))
     networks.head_statistics = statistics[networks.best_head]
-    return [float(loss[networks.best_head]) for loss in losses], interrupted, np.asarray(rates)
+    return np.asarray(rates)
 
 
 def train_cluster_gates(

@@ -52,7 +52,7 @@ def feature_flipping_auc(
         ``predict(X) -> labels`` of shape (n,): the clusters of data of shape (n, n_features). It is called
         ``(n_features + 1) n_draws`` times for a block of observations.
     labels : array-like of shape (n_samples,), default=None
-        The clusters that were explained; None is ``predict(X)``.
+        The clusters that were explained; None is ``predict(X)``. Noise (below 0) takes no part.
     bandwidth : float, default=None
         Standard deviation of the kernels. None maximises the leave-one-out likelihood.
     n_draws : int, default=1
@@ -107,9 +107,10 @@ def feature_flipping_auc(
     if own.shape != data.shape[:1]:
         raise ValueError(f"labels must have shape {data.shape[:1]} to match X, got {own.shape}.")
     # Nothing is in a cluster of its own that is in none.
-    scored = np.arange(len(data)) if labels is None else np.flatnonzero(~is_noise(own))
+    scored = np.flatnonzero(~is_noise(own))
     if scored.size == 0:
-        raise ValueError("labels must name at least one cluster, got noise (below 0) alone.")
+        what = "predict" if labels is None else "labels"
+        raise ValueError(f"{what} must name at least one cluster, got noise (below 0) alone.")
     order = np.argsort(-np.broadcast_to(scores, data.shape), axis=1, kind="stable")
     rng = np.random.default_rng(seed_from_random_state(random_state))
     n_rows = max(1, BLOCK_BYTES // (8 * len(data)))

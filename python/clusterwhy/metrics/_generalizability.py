@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from clusterwhy._fitting import check_classifier
+from clusterwhy._fitting import check_classifier, check_clusterer, cluster
 from clusterwhy._tables import in_columns_of
 from clusterwhy._validation import as_random_state, check_count, check_option
 
@@ -151,7 +151,8 @@ def generalizability_error(
     Parameters
     ----------
     clusterer : estimator
-        Any object with ``fit_predict``. It is cloned for each part, never fitted itself.
+        Any object with ``fit_predict``, or ``fit`` and ``labels_``, or ``fit`` and ``predict``. It is copied for each
+        part, never fitted itself.
     X : array-like of shape (n_samples, n_features)
         The observations, at least 4.
     classifier : estimator, optional
@@ -177,7 +178,7 @@ def generalizability_error(
     Raises
     ------
     TypeError
-        If the clusterer has no ``fit_predict``.
+        If the clusterer cannot cluster, or the classifier cannot classify.
     ValueError
         If an option is unknown or out of range, "hinge" meets a classifier without probabilities, or a part
         is noise throughout.
@@ -201,8 +202,7 @@ def generalizability_error(
     >>> generalizability_error(KMeans(3), X, random_state=0)
     0.0
     """
-    if not hasattr(clusterer, "fit_predict"):
-        raise TypeError(f"clusterer must have fit_predict, got {type(clusterer).__name__}.")
+    check_clusterer(clusterer)
     check_option(loss, "loss", ("zero_one", "hinge", "ari"))
     n_repeats = check_count(n_repeats, "n_repeats", minimum=1)
     check_dense(X, "X")
@@ -211,7 +211,7 @@ def generalizability_error(
         raise ValueError(f"X must have shape (n_samples >= 4, n_features), got {data.shape}.")
     if not isinstance(calibration_size, numbers.Real) or not 0 < calibration_size < 1:
         raise ValueError(f"calibration_size must lie between 0 and 1, got {calibration_size!r}.")
-    transfer = RandomForestClassifier() if classifier is None else classifier
+    transfer = RandomForestClassifier() if classifier is None else check_classifier(classifier)
     if loss == "hinge" and not hasattr(transfer, "predict_proba"):
         raise ValueError(f"loss='hinge' needs predict_proba, which {type(transfer).__name__} does not have.")
     rng = as_random_state(random_state)
@@ -221,10 +221,8 @@ def generalizability_error(
         train, calibration = train_test_split(
             data, test_size=float(calibration_size), random_state=rng.randint(np.iinfo(np.int32).max)
         )
-        train, train_labels = _without_noise(train, _seeded(clusterer, rng).fit_predict(train), "training")
-        calibration, labels = _without_noise(
-            calibration, _seeded(clusterer, rng).fit_predict(calibration), "calibration"
-        )
+        train, train_labels = _clustered(_seeded(clusterer, rng), train, "training")
+        calibration, labels = _clustered(_seeded(clusterer, rng), calibration, "calibration")
         model = _seeded(transfer, rng).fit(train, train_labels)
         errors.append(_error(model, calibration, labels, loss))
     return float(np.mean(errors))
@@ -232,7 +230,9 @@ def generalizability_error(
 
 def _seeded(estimator: Any, rng: np.random.RandomState) -> Any:
     """Return a clone whose unset seeds, nested ones too, are drawn from `rng`."""
-    copy = clone(estimator)
+    copy = clone(estimator, safe=False)
+    if not hasattr(copy, "get_params"):
+        return copy
     parameters = copy.get_params(deep=True)
     unset = sorted(
         name
@@ -242,8 +242,9 @@ def _seeded(estimator: Any, rng: np.random.RandomState) -> Any:
     return copy.set_params(**{name: int(rng.randint(np.iinfo(np.int32).max)) for name in unset})
 
 
-def _without_noise(X: npt.NDArray[Any], labels: Any, part: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    labels = np.asarray(labels)
+def _clustered(clusterer: Any, X: npt.NDArray[Any], part: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Cluster a part, and return its observations that are not noise with their labels."""
+    labels = cluster(clusterer, X, f"the {part} part")
     kept = ~is_noise(labels)
     if not kept.any():
         raise ValueError(f"the clusterer found nothing but noise in the {part} part of {labels.size} observations.")

@@ -32,6 +32,8 @@ def leave_one_out_bandwidth(X: Floats) -> float:
     Looked for between a tenth of the smallest positive distance and the largest one, per feature: with repeated
     observations the likelihood has no maximum.
     """
+    if not np.isfinite(X).all():
+        raise ValueError("X must be finite.")
     # Of differences, so that repeated observations are at 0 wherever they lie.
     squares = cdist(X, X, "sqeuclidean")
     np.fill_diagonal(squares, np.inf)

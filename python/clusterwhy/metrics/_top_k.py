@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clusterwhy._tables import of_features
 from clusterwhy._validation import check_count
 
 from ._validation import as_scores
@@ -39,7 +40,8 @@ def top_k_hits(importances: npt.ArrayLike, signal: npt.ArrayLike, k: int | None 
     Parameters
     ----------
     importances : array-like of shape (n_features,)
-        Scores; larger is more important. NaN means that a feature has no score: it is never among the top
+        Scores; larger is more important. A Series whose index is the features' positions, in any order, is taken
+        by it; other names are not read. NaN means that a feature has no score: it is never among the top
         k, and a place that no feature with a score can fill is a miss.
     signal : array-like of int of shape (n_signal,), or of bool of shape (n_features,)
         Indices of the signal features, or a mask.
@@ -66,6 +68,8 @@ def top_k_hits(importances: npt.ArrayLike, signal: npt.ArrayLike, k: int | None 
     >>> top_k_hits([1.0, 0.0, 0.0, 0.0], signal=[0, 3])  # three features tie for the second place
     0.6666666666666666
     """
+    # Integer names are positions, as those of a sorted Series are.
+    importances = of_features(importances, "importances", list(range(np.size(importances))), named=False)
     scores = as_scores(importances, "importances", ndim=1)
     is_signal = _signal_mask(signal, scores.size)
     k = check_count(int(is_signal.sum()) if k is None else k, "k", minimum=1, maximum=scores.size)

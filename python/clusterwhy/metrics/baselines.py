@@ -46,7 +46,7 @@ def random_attribution(X: npt.ArrayLike, random_state: Any = None) -> Floats:
 
 def squared_difference(X: npt.ArrayLike, baseline: npt.ArrayLike | None = None) -> Floats:
     """Return ``(x - baseline)^2``; None is the mean of the data."""
-    data = as_scores(X, "X", ndim=2)
+    data = _finite(X)
     return np.square(data - _baseline(X, data, baseline))
 
 
@@ -72,17 +72,17 @@ def prediction_difference(
     random_state : int, RandomState instance, Generator or None, default=None
         Seeds the draws.
     """
-    data = as_scores(X, "X", ndim=2)
+    data = _finite(X)
     check_option(imputation, "imputation", ("conditional", "zero"))
     imputed = np.zeros_like(data)
     if imputation == "conditional":
         imputed = _draw_each(data, as_bandwidth(bandwidth, data), seed_from_random_state(random_state))
-    whole = evidence(data)
+    whole = _evidence(evidence, data)
     out = np.empty_like(data)
     for j in range(data.shape[1]):
         replaced = data.copy()
         replaced[:, j] = imputed[:, j]
-        out[:, j] = whole - evidence(replaced)
+        out[:, j] = whole - _evidence(evidence, replaced)
     return out
 
 
@@ -100,7 +100,7 @@ def _draw_each(data: Floats, bandwidth: float, seed: int) -> Floats:
 
 def squared_gradient(X: npt.ArrayLike, gradient: Callable[[Floats], Floats]) -> Floats:
     """Return the squared derivatives of ``f``."""
-    return np.square(gradient(as_scores(X, "X", ndim=2)))
+    return np.square(_gradient(gradient, _finite(X)))
 
 
 def integrated_gradients(
@@ -114,12 +114,12 @@ def integrated_gradients(
 
     The baseline None is the mean of the data.
     """
-    data = as_scores(X, "X", ndim=2)
+    data = _finite(X)
     n_steps = check_count(n_steps, "n_steps", minimum=1)
     start = _baseline(X, data, baseline)
     total = np.zeros_like(data)
     for share in (np.arange(n_steps) + 0.5) / n_steps:
-        total += gradient(start + share * (data - start))
+        total += _gradient(gradient, start + share * (data - start))
     return (data - start) * total / n_steps
 
 
@@ -130,15 +130,36 @@ def dimension_removal(
 
     ``evidence_without(X, j)`` is ``f`` with feature j of the data and of the clustering left out.
     """
+    data = _finite(X)
+    whole = _evidence(evidence, data)
+    without = [_evidence(evidence_without, data, j) for j in range(data.shape[1])]
+    return np.asarray(whole[:, None] - np.array(without).T)
+
+
+def _finite(X: npt.ArrayLike) -> Floats:
     data = as_scores(X, "X", ndim=2)
-    without = [evidence_without(data, j) for j in range(data.shape[1])]
-    out: Floats = evidence(data)[:, None] - np.array(without).T
-    return out
+    if not np.isfinite(data).all():
+        raise ValueError("X must be finite.")
+    return data
+
+
+def _evidence(evidence: Callable[..., Any], data: Floats, *left_out: int) -> Floats:
+    """Call what the user gave for evidence, where a decision may be True or False."""
+    values = np.asarray(evidence(data, *left_out), dtype=np.float64)
+    if values.shape != data.shape[:1]:
+        name = "evidence_without" if left_out else "evidence"
+        raise ValueError(f"{name} must return one value per observation, shape {data.shape[:1]}, got {values.shape}.")
+    return values
+
+
+def _gradient(gradient: Callable[[Floats], Any], data: Floats) -> Floats:
+    values = np.asarray(gradient(data), dtype=np.float64)
+    if values.shape != data.shape:
+        raise ValueError(f"gradient must return one value per feature of X, shape {data.shape}, got {values.shape}.")
+    return values
 
 
 def _baseline(X: Any, data: Floats, baseline: npt.ArrayLike | None) -> Floats:
-    if not np.isfinite(data).all():
-        raise ValueError("X must be finite.")
     if baseline is None:
         return np.asarray(data.mean(axis=0))
     return as_baseline(baseline, X)

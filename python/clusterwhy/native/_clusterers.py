@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy import _core
 from clusterwhy._native_params import NativeMethod, read_agglomerative, read_kmeans, read_spectral
-from clusterwhy._tables import read_table
+from clusterwhy._tables import check_size_of_values, read_table
 from clusterwhy._validation import seed_from_random_state
 from clusterwhy._warnings import warn_user
 
@@ -55,7 +55,9 @@ class _Clusterer(ClusterMixin, BaseEstimator):
     def _fit(self, X: Any) -> Self:
         """Cluster without a word on how many clusters were found: as a start of something else."""
         method = self._read()
+        columns = getattr(X, "columns", None)
         X = read_table(self, X, order="C", ensure_min_samples=self._min_samples)
+        check_size_of_values(X, columns)
         for name in ("n_clusters", "n_components", "n_neighbors"):
             value = method.params.get(name)
             if value is not None and value > len(X):

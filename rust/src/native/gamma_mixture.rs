@@ -152,6 +152,10 @@ impl ClusterSession for Session<'_> {
             }
         }
         self.work.standardised = standardised;
+        if !best.is_finite() {
+            let expected = "a finite number: standardize the features, or leave out those that hardly vary";
+            return Err(Error::value("the likelihood of the gamma mixture", best, expected));
+        }
         Ok(())
     }
 }
@@ -199,19 +203,21 @@ impl Work {
         };
         self.resize(patch.rows, m, components);
         let (_, spread) = moments(&x, m);
-        let mut smallest = vec![f64::INFINITY; m];
+        let mut ranges = vec![[f64::INFINITY, f64::NEG_INFINITY]; m];
         for row in x.chunks_exact(m) {
-            smallest.iter_mut().zip(row).for_each(|(least, &value)| *least = least.min(value));
+            for ([least, most], &value) in ranges.iter_mut().zip(row) {
+                (*least, *most) = (least.min(value), most.max(value));
+            }
         }
         // The shift, and the floor that values may not fall below: subtracting a small margin from a large value may
-        // round it away.
-        let bounds: Vec<[f64; 2]> = smallest
+        // round it away. Equal values may have a spread, which is rounding.
+        let bounds: Vec<[f64; 2]> = ranges
             .iter()
             .zip(&spread)
-            .map(|(&least, &spread)| {
-                let margin = if spread > 0.0 { SHIFT_MARGIN * spread } else { 1.0 };
+            .map(|(&[least, most], &spread)| {
+                let margin = if least < most { SHIFT_MARGIN * spread } else { 1.0 };
                 let shift = if least > 0.0 { 0.0 } else { least - margin };
-                [shift, (least - shift).max(f64::MIN_POSITIVE)]
+                [shift, (least - shift).max(f64::EPSILON * least.abs()).max(f64::MIN_POSITIVE)]
             })
             .collect();
         for row in x.chunks_exact_mut(m) {

@@ -69,6 +69,7 @@ impl Lanczos {
         self.orthogonality.start(graph.n);
         let mut check = (2 * wanted + 20).min(space);
         let mut before: Option<(usize, f64)> = None;
+        let mut blocks = 1;
         loop {
             let step = self.diagonal.len();
             graph.multiply(level, &self.basis[(locked + step) * self.stride..], &mut self.vector);
@@ -77,8 +78,9 @@ impl Lanczos {
             let beta = self.extend_recurrence(level, locked, step);
             let steps = step + 1;
             let broke = beta < UNCOUPLED;
-            // The space of a random vector has a part of every eigenspace: the largest eigenvalue among them.
-            let whole = steps == space || broke && wanted == 1;
+            // The space of a random vector has one vector of every eigenspace, that of the next another of those that
+            // have two, and so on: the largest eigenvalues, as often as they are repeated, are in so many spaces.
+            let whole = steps == space || broke && blocks == wanted;
             if steps == check || whole {
                 self.projected.decompose(level, &self.diagonal, &self.off_diagonal);
                 let residual = self.projected.order[..wanted.min(steps)]
@@ -96,6 +98,7 @@ impl Lanczos {
             }
             if broke {
                 // The recurrence has filled an invariant subspace: go on in another.
+                blocks += 1;
                 self.off_diagonal.push(0.0);
                 self.push_random(level, graph.n, isolated, rng);
                 self.orthogonality.restart();

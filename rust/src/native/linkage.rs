@@ -294,16 +294,19 @@ impl Work {
                 if within > 1 && rounding.relative > 0.0 {
                     return Err(TooClose);
                 }
+                if !least.is_finite() {
+                    // Distances beyond all numbers: any two clusters will do.
+                    self.chain.clear();
+                    break (self.left[0] as usize, self.left[1] as usize, f64::INFINITY);
+                }
                 // The previous element wins ties, or chains could run in circles.
                 let previous = self.chain.len().checked_sub(2).map(|at| self.chain[at] as usize);
                 match previous {
                     Some(y) if row[y] <= least => break (x, y, row[y]),
-                    _ if at < n => self.chain.push(at as u32),
-                    // Nothing compares: distances that are not numbers. Any other cluster will do.
-                    _ => self.chain.push(self.left[usize::from(self.left[0] as usize == x)]),
+                    _ => self.chain.push(at as u32),
                 }
             };
-            self.chain.truncate(self.chain.len() - 2);
+            self.chain.truncate(self.chain.len().saturating_sub(2));
             // The union lives on at the later place.
             let (x, y) = (x.min(y), x.max(y));
             self.merges.push(Merge { x: x as u32, y: y as u32, height });

@@ -204,7 +204,8 @@ fn answer_body(session: &mut Session, m: usize, proba: &mut [f64]) {
     let rows = query.len() / m;
     for (q, (row, out)) in query.chunks_exact(m).zip(proba.chunks_exact_mut(proba.len() / rows)).enumerate() {
         let distances = &screened[q * padded..q * padded + n];
-        let slack = 2.0 * relative * (lengths[q] + *longest);
+        // The squares of very small values have no more digits than the smallest number that has all of them.
+        let slack = 2.0 * relative * (lengths[q] + *longest) + (m as f32 + 16.0) * f32::MIN_POSITIVE;
         let limit = least(distances, model.n_neighbors, nearest) + slack;
         found.clear();
         // Anything that is not surely beyond the limit is a candidate, not-a-numbers included.

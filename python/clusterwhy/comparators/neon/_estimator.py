@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import OneToOneFeatureMixin
-from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,10 +21,11 @@ from clusterwhy._validation import (
 )
 from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
+from clusterwhy.comparators._centers import feature_scaling, numbered_centers
 from clusterwhy.comparators.neon._kernel_kmeans import KernelKMeansNetwork
 from clusterwhy.comparators.neon._kmeans import KMeansNetwork
 from clusterwhy.comparators.neon._layers import SOFTMAX, backward, forward
-from clusterwhy.comparators.neon._pooling import log_mean_exp, min_take_most
+from clusterwhy.comparators.neon._pooling import UNDECIDED, leads, log_mean_exp, min_take_most, undecided
 from clusterwhy.comparators.neon._reading import read_layers
 from clusterwhy.comparators.neon._soft import SoftAssignmentNetwork
 from clusterwhy.comparators.neon._surrogate import fit_surrogate
@@ -223,6 +222,11 @@ class NEON(ComparatorMixin):
             self.fidelity_ = float(np.mean(distances.argmin(axis=1) == own))
             if self.threshold is None:
                 self.beta_ = self._stiffness(distances, own)
+                if (wrong := undecided(distances, own)).any():
+                    raise ValueError(
+                        f"observation {np.flatnonzero(clustered)[wrong.argmax()]} lies {UNDECIDED}; leave it out, or "
+                        "label it -1, or use model='kernel_kmeans'"
+                    )
             samples = np.full(X.shape, np.nan)
             evidence = np.full(len(X), np.nan)
             evidence[clustered], samples[clustered] = self._explain(explained, distances, own)
@@ -257,6 +261,8 @@ class NEON(ComparatorMixin):
             )
         if self.threshold is not None:
             check_proportion(self.threshold, "threshold")
+            if self.beta is not None:
+                raise ValueError("beta is of a minimum over clusters, and threshold has none: leave one of them None")
             if model != "soft":
                 raise ValueError(
                     "threshold is for soft assignments, whose probabilities it is held against; leave it None, or "
@@ -288,9 +294,10 @@ class NEON(ComparatorMixin):
         inputs = forward(self.layers_, X.astype(np.float64))[-1] if self.layers_ else X
         codes = self._label(inputs, seed)
         clustered = codes >= 0
-        self.scaling_ = self._scaling()
+        clusterer = vars(self).get("clusterer_")
+        self.scaling_ = feature_scaling(clusterer)
         A, codes_of_A = self._scaled(inputs[clustered].astype(np.float64)), codes[clustered]
-        centres = None if model == "kernel_kmeans" else self._centres(A.shape[1])
+        centres = None if model == "kernel_kmeans" else numbered_centers(clusterer, self.classes_, A.shape[1])
         self.network_labels_ = self.classes_ if centres is None else np.arange(len(centres))
         if centres is not None:
             self.network_ = KMeansNetwork(centres)
@@ -302,31 +309,11 @@ class NEON(ComparatorMixin):
             self.network_ = fit_surrogate(A, codes_of_A, self.n_support, gamma, seed)
         return codes
 
-    def _scaling(self) -> Pipeline | None:
-        """Return what the clusterer does to its data, as far as each feature remains one feature."""
-        clusterer = vars(self).get("clusterer_")
-        if not isinstance(clusterer, Pipeline) or len(clusterer) < 2:
-            return None
-        steps = [step for _, step in clusterer.steps[:-1]]
-        keeps = all(step is None or step == "passthrough" or isinstance(step, OneToOneFeatureMixin) for step in steps)
-        return clusterer[:-1] if keeps else None
-
-    def _centres(self, n_features: int) -> Floats | None:
-        """Return the centres that the clusterer's labels number, if it has any."""
-        clusterer = vars(self).get("clusterer_")
-        if self.scaling_ is not None:
-            clusterer = clusterer[-1]
-        centres = getattr(clusterer, "cluster_centers_", None)
-        if centres is None or np.ndim(centres) != 2 or self.classes_.max() >= len(centres):
-            return None
-        centres = np.asarray(centres, dtype=np.float64)
-        return centres if centres.shape[1] == n_features else None
-
     def _stiffness(self, distances: Floats, own: NDArray[np.intp]) -> float:
         """Return `beta`, or its heuristic."""
         if self.beta is not None:
             return float(self.beta)
-        mean = float(min_take_most(distances, own, 0.0)[0].mean())
+        mean = float(leads(distances, own).min(axis=1).mean())
         if not mean > 0:
             raise ValueError(
                 f"the mean evidence f is {mean:.3g}, so that beta = 1 / mean(f) is not defined: clusters coincide, "
@@ -423,7 +410,10 @@ class NEON(ComparatorMixin):
             known = self.network_labels_
             if np.ndim(cluster) != 0 or cluster not in known:
                 raise ValueError(f"cluster must be one of {known.tolist()}, got {cluster!r}")
-            return self._explain(X, distances, np.full(len(X), np.flatnonzero(known == cluster)[0]))
+            own = np.full(len(X), np.flatnonzero(known == cluster)[0])
+            if self.threshold is None and (wrong := undecided(distances, own)).any():
+                raise ValueError(f"observation {wrong.argmax()} lies {UNDECIDED}; explain the cluster that it is in")
+            return self._explain(X, distances, own)
 
     def _new_data(self, X: Any) -> NDArray[Any]:
         return np.asarray(read_table(self, X, reset=False))

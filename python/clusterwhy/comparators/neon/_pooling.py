@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+# What messages say of an observation whose evidence cannot be shared out.
+UNDECIDED = (
+    "in another cluster than the one to explain, and exactly as near to a third: its evidence cannot be shared among "
+    "them"
+)
+
 
 def leads(distances: Floats, own: NDArray[np.intp]) -> Floats:
     """Return ``h_k = d_k - d_c`` (n, K), the lead of cluster ``c = own`` over each other; inf for ``c`` itself.
@@ -24,12 +30,19 @@ def leads(distances: Floats, own: NDArray[np.intp]) -> Floats:
     return h
 
 
+def undecided(distances: Floats, own: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Say which observations (n,) lie in another cluster, and exactly as near to a third as to their own."""
+    h = leads(distances, own)
+    wrong: NDArray[np.bool_] = (h.min(axis=1) < 0) & (h == 0).any(axis=1)
+    return wrong
+
+
 def min_take_most(distances: Floats, own: NDArray[np.intp], beta: float) -> tuple[Floats, Floats]:
     """Pool by ``f = min_k h_k`` and share ``f`` by ``softmin(beta h)``.
 
     A competitor's share ``p_k f`` is spread in proportion to the parts that ``h_k`` is the sum of, that is, each
     part times ``p_k f / h_k``. With f >= 0 that factor is at most ``p_k``. With f < 0, where the observation lies
-    in another cluster, it has no bound, and is not defined for a competitor that is exactly as near as the cluster.
+    in another cluster, it has no bound, and is not defined where :func:`undecided`.
 
     Returns
     -------
@@ -37,21 +50,10 @@ def min_take_most(distances: Floats, own: NDArray[np.intp], beta: float) -> tupl
         Evidence for the cluster.
     pull : ndarray of shape (n, K)
         Factor of each cluster's distance in the explanation; a row sums to 0.
-
-    Raises
-    ------
-    ValueError
-        Where ``f < 0`` and another ``h_k`` is 0.
     """
     h = leads(distances, own)
     rows = np.arange(len(own))
     f = h.min(axis=1)
-    undecided = (f < 0) & (h == 0).any(axis=1)
-    if undecided.any():
-        raise ValueError(
-            f"observation {undecided.argmax()} lies in another cluster than the one to explain, and exactly as near "
-            "to a third: its evidence cannot be shared among them; explain the cluster that it is in"
-        )
     h[rows, own] = f
     level = f[:, None]
     p = np.exp(-beta * (h - level))

@@ -159,7 +159,8 @@ def _check_chain(layers: list[Layer]) -> list[Layer]:
             )
         if not (np.isfinite(weights).all() and np.isfinite(biases).all()):
             raise ValueError(f"layer {i} has weights or biases that are not finite")
-        if activation not in ACTIVATIONS and not (activation == SOFTMAX and i == len(layers) - 1):
+        allowed = ACTIVATIONS if i < len(layers) - 1 else (*ACTIVATIONS, SOFTMAX)
+        if not isinstance(activation, str) or activation not in allowed:
             known = ", ".join(map(repr, ACTIVATIONS))
             raise ValueError(
                 f"layer {i} must have one of the activations {known}, or {SOFTMAX!r} if it is the last, "

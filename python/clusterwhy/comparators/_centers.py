@@ -1,0 +1,33 @@
+"""The centres of a fitted clusterer, and what it does to its data before it clusters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.pipeline import Pipeline
+
+
+def feature_scaling(clusterer: Any) -> Pipeline | None:
+    """Return what a fitted clusterer, None for none, does to its data, as far as each feature remains one feature."""
+    if not isinstance(clusterer, Pipeline) or len(clusterer) < 2:
+        return None
+    steps = [step for _, step in clusterer.steps[:-1]]
+    keeps = all(step is None or step == "passthrough" or isinstance(step, OneToOneFeatureMixin) for step in steps)
+    return clusterer[:-1] if keeps else None
+
+
+def numbered_centers(clusterer: Any, classes: NDArray[Any], n_features: int) -> NDArray[np.float64] | None:
+    """Return the centres (K', M) that a fitted clusterer's labels number, where it has them.
+
+    Those of a pipeline that scales lie where its last step sees the data.
+    """
+    if feature_scaling(clusterer) is not None:
+        clusterer = clusterer[-1]
+    centers = getattr(clusterer, "cluster_centers_", None)
+    if centers is None or np.ndim(centers) != 2 or classes.max() >= len(centers):
+        return None
+    centers = np.asarray(centers, dtype=np.float64)
+    return centers if centers.shape[1] == n_features else None
