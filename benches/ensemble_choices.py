@@ -84,7 +84,7 @@ def fit_for(seconds: float, X: Any, clusterer: Any, choice: tuple[str, float, fl
 
 def by_loss(model: cw.LOCOMP) -> dict[str, Any]:
     """Score the fitted ensemble by every loss, without fitting anything again."""
-    ensemble, labels = model._ensemble, model._codes
+    ensemble, labels = model._ensemble_, model._codes_
     found = {loss: score_ensemble(ensemble, labels, loss, barrier=0.0, threads=1) for loss in LOSSES}
     return {loss: scores["feature_importances_"] for loss, scores in found.items()}
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -362,13 +363,32 @@ class Unpicklable:
         self.k = k
         self.distance = lambda a, b: abs(a - b)
         self.itself = self
+        self.again = {"self": self}
 
     def fit_predict(self, X):
         return (np.argsort(np.argsort(X[:, 0])) * self.k) // len(X)
 
 
+class Slots:
+    """Keeps what it holds in slots, one of them empty."""
+
+    __slots__ = ("distance", "empty", "k")
+
+    def __init__(self, k):
+        self.k = k
+        self.distance = lambda a, b: abs(a - b)
+
+
 def test_an_object_is_described_by_what_it_holds(tmp_path):
-    assert describe(Unpicklable(2)) == describe(Unpicklable(2)) != describe(Unpicklable(5))
+    for make in (Unpicklable, Slots, lambda k: partial(lambda X, k: X, k=k), lambda k: partial(lambda X, k: X, k)):
+        assert describe(make(2)) == describe(make(2)) != describe(make(5))
+
+    def deeper(levels):
+        return deeper(levels - 1) if levels else describe(Unpicklable(2))
+
+    # Whoever asks.
+    assert {deeper(levels) for levels in range(5)} == {describe(Unpicklable(2))}
+    assert len(describe(Unpicklable(2))) < 400
 
     class AgglomerativeClustering(DecisionTreeClassifier):
         """Another of the same name."""
@@ -396,9 +416,24 @@ def test_of_two_runs_that_begin_at_once_the_first_has_the_directory(tmp_path, mo
         Checkpoint(tmp_path / "run", ours)
     Checkpoint(tmp_path / "run", theirs)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
-    # The same run twice writes the same, and neither takes what the other is writing.
-    monkeypatch.setattr(_checkpoint.os, "getpid", lambda: 1)
-    for _ in range(2):
-        write(tmp_path / "run" / "labels-000000000-000000002.block", pack_arrays((np.arange(2),)))
     with pytest.raises(ValueError, match="is of another run"):
         Checkpoint(tmp_path / "run", ours)
+
+
+def test_the_same_run_twice_at_once_writes_the_same(tmp_path, monkeypatch):
+    path, content = tmp_path / "labels-000000000-000000002.block", pack_arrays((np.arange(2),))
+    flush = os.fsync
+
+    def meanwhile(descriptor):
+        # With our file written and not yet in place, the other run writes and renames its own.
+        monkeypatch.setattr(_checkpoint.os, "fsync", flush)
+        write(path, content)
+        flush(descriptor)
+
+    monkeypatch.setattr(_checkpoint.os, "fsync", meanwhile)
+    write(path, content)
+    np.testing.assert_array_equal(read_arrays(path)[0], [0, 1])
+    # Nothing is left over, of runs that were killed either.
+    (tmp_path / f"{path.name}.77-abcd.partial").write_bytes(b"half")
+    write(path, content)
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]

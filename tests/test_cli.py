@@ -135,15 +135,16 @@ def test_columns_that_pandas_numbered(folder, capsys, tmp_path):
 def test_names_of_rows_come_first_however_often_they_were_saved(folder, capsys, tmp_path):
     FRAME.to_csv(tmp_path / "once.csv")
     pd.read_csv(tmp_path / "once.csv").to_csv(tmp_path / "twice.csv")
+    pd.read_csv(tmp_path / "twice.csv").to_csv(tmp_path / "thrice.csv")
     FRAME.set_axis([f"cell{i}" for i in range(N)]).to_csv(tmp_path / "named.csv")
     tables = [
         run(capsys, "explain", tmp_path / name, "-k", 3, *SMALL, "--labels-out", tmp_path / f"{name}.out")
-        for name in ("once.csv", "twice.csv", "named.csv")
+        for name in ("once.csv", "twice.csv", "thrice.csv", "named.csv")
     ]
     for frame in tables:
         assert sorted(frame["feature"]) == NAMES
         pd.testing.assert_frame_equal(frame, tables[0], check_exact=True)
-    rows = [pd.read_csv(tmp_path / f"{name}.out")["observation"] for name in ("twice.csv", "named.csv")]
+    rows = [pd.read_csv(tmp_path / f"{name}.out")["observation"] for name in ("thrice.csv", "named.csv")]
     assert rows[0].tolist() == list(range(N))
     assert rows[1].tolist() == [f"cell{i}" for i in range(N)]
 
@@ -152,6 +153,13 @@ def test_separators_at_the_end_of_lines_move_no_name(folder, capsys, tmp_path, e
     lines = FRAME.to_csv(index=False).splitlines()
     (tmp_path / "ends.csv").write_text("\n".join([lines[0], *(line + "," for line in lines[1:])]))
     frame = run(capsys, "explain", tmp_path / "ends.csv", "-k", 3, *SMALL)
+    pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
+    # As R writes it: names of rows, which the first line has no name for, and a value that is missing throughout.
+    table = FRAME.to_csv(sep="\t", header=False).replace("\n", "\tNA\n")
+    (tmp_path / "r.tsv").write_text("\t".join([*NAMES, "empty"]) + "\n" + table)
+    assert main(["explain", str(tmp_path / "r.tsv"), "-k", "3", *SMALL]) == 1
+    assert "Input X contains NaN" in capsys.readouterr().err
+    frame = run(capsys, "explain", tmp_path / "r.tsv", "-k", 3, *SMALL, "--drop", "empty")
     pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
 
 

@@ -9,7 +9,7 @@ from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from clusterwhy import _core
@@ -191,10 +191,14 @@ def test_the_scaling_of_a_pipeline_is_that_of_the_memberships(clusterer, baselin
     found = FuzzyCMeansSHAP(make_pipeline(StandardScaler(), clusterer), baseline=baseline).fit(X)
     np.testing.assert_allclose(found.sample_importances_, expected.sample_importances_, atol=1e-9)
     np.testing.assert_allclose(found.cluster_centers_, expected.cluster_centers_, atol=1e-9)
+    frames = make_pipeline(StandardScaler(), clusterer).set_output(transform="pandas")
+    again = FuzzyCMeansSHAP(frames, baseline=baseline).fit(X)
+    np.testing.assert_allclose(again.sample_importances_, expected.sample_importances_, atol=1e-9)
     # What mixes features leaves none to score: the memberships are those of the data's own means.
-    mixed = FuzzyCMeansSHAP(make_pipeline(PCA(3), clusterer)).fit(X)
-    assert mixed.scaling_ is None
-    assert mixed.cluster_centers_.shape == (3, 4)
+    for mixing in (PCA(3), Normalizer()):
+        mixed = FuzzyCMeansSHAP(make_pipeline(mixing, clusterer)).fit(X)
+        assert mixed.scaling_ is None
+        assert mixed.cluster_centers_.shape == (len(mixed.classes_), 4)
 
 
 def test_coalitions_follow_the_shapley_kernel():

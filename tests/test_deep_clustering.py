@@ -312,6 +312,16 @@ def test_ctrl_c_between_stages_keeps_what_was_trained(blobs, monkeypatch, at):
     np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
 
 
+def test_a_second_ctrl_c_ends_the_fit(blobs, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    for name in ("deep_calibrate", "deep_autoencoder_epoch"):
+        monkeypatch.setattr(_core, name, interrupted)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(ConvergenceWarning, match="interrupted after 0 of 20"):
+        quick().fit(blobs[0])
+
+
 def test_networks_that_no_system_has_room_for_are_refused(blobs):
     with pytest.raises(
         MemoryError, match=r"networks of these sizes have .* parameters, .* more than the system gives"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering, KMeans
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -499,3 +499,48 @@ def test_a_legend_of_many_features_has_room():
     box = display.ax_.get_legend().get_window_extent()
     assert box.y0 >= 0
     assert box.y1 <= display.figure_.bbox.height
+
+
+def test_scores_of_the_last_round_come_before_all_others(models):
+    """Of RAMPART, whose rounds are not on one scale: an early round's score may be larger."""
+    model = clone(models["rampart"]).fit(FRAME)
+    survivors = set(model.rounds_[-1]["features"])
+    dropped = [j for j in range(M) if j not in survivors]
+    model.cluster_importances_[:, dropped] += 10
+    model.cluster_importances_[1] = np.nan
+    model.cluster_importances_[1, dropped] = 10
+    for k in (0, 2):
+        table = model.to_frame(cluster=k)["feature"].tolist()
+        assert set(table[:5]) == {NAMES[j] for j in survivors}
+        bars = cw.ImportanceDisplay.from_estimator(model, cluster=k, max_display=5)
+        assert set(bars.features_) == survivors
+    table = model.to_frame(by_cluster=True)
+    for _, part in table.groupby("cluster", sort=False):
+        assert {NAMES.index(name) for name in part["feature"][:5]} == survivors
+    best = cw.ClusterImportanceDisplay.from_estimator(model, per_cluster=3)
+    assert set(best.features_) <= survivors
+
+
+def test_scores_of_others_are_no_rises_of_a_loss():
+    boosted = GradientBoostingClassifier(n_estimators=3).fit(X, np.arange(N) % 3)
+    display = cw.ImportanceDisplay.from_estimator(boosted)
+    assert display.score_name == "importance"
+
+
+def test_a_consensus_that_is_drawn_again_names_the_same_observations(mp):
+    display = cw.ConsensusDisplay.from_estimator(mp, max_samples=20)
+    first = display.samples_.copy()
+    np.testing.assert_array_equal(display.plot().samples_, first)
+    assert (np.diff(mp.labels_[first]) >= 0).all()
+
+
+def test_convergence_of_undefined_scores_and_named_features(models):
+    frame = pd.DataFrame([[np.nan, 0.1, 0.2], [0.3, 0.1, 0.2]], columns=[*"abc"])
+    display = cw.ConvergenceDisplay.from_importances([1, 2], frame, kind="rank")
+    lines = {line.get_label(): line.get_ydata() for line in display.lines_}
+    np.testing.assert_array_equal(lines["a"], [np.nan, 1])
+    np.testing.assert_array_equal(lines["c"], [1, 2])
+    model = models["rampart"]
+    dropped = next(j for j in range(M) if j not in model.rounds_[-1]["features"])
+    with pytest.raises(ValueError, match=f"features must have scores to draw, got gene{dropped}, which have none"):
+        cw.ConvergenceDisplay.from_estimator(model, features=[dropped, *model.rounds_[-1]["features"]])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.datasets import load_iris, make_blobs
 from sklearn.decomposition import PCA
@@ -685,6 +685,24 @@ def test_any_clusterer_generalizes_or_not():
     X = np.random.default_rng(0).normal(size=(80, 2)) + 9 * np.outer(np.arange(80) % 2, [1, 0])
     found = {generalizability_error(kind(), X, random_state=0) for kind in (FirstColumn, FirstColumnInTwoSteps)}
     assert found == {generalizability_error(KMeans(2, n_init=1), X, random_state=0)}
+
+    class Probabilities(ClassifierMixin, BaseEstimator):
+        """Has no ``predict``."""
+
+        def fit(self, X, y):
+            self.tree_ = DecisionTreeClassifier(random_state=0).fit(X, y)
+            self.classes_ = self.tree_.classes_
+            return self
+
+        def predict_proba(self, X):
+            return self.tree_.predict_proba(X)
+
+    for loss in ("zero_one", "hinge", "ari"):
+        one, other = (
+            generalizability_error(KMeans(2, n_init=1), X[:, ::-1], classifier=c, loss=loss, random_state=0)
+            for c in (Probabilities(), DecisionTreeClassifier(random_state=0))
+        )
+        assert one == other
     for arguments, message in {
         (FirstColumn, None): "clusterer must be an instance, got the class FirstColumn",
         (FirstColumn(), KMeans(2)): "classifier must be a classifier, got KMeans",

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -115,3 +116,27 @@ def test_clusters_are_matched_to_types_and_markers_counted(monkeypatch):
     rows = study.count_markers(found, data, markers)
     assert [value for _, metric, value in rows if metric == "markers"] == [1] * 10
     assert [value for _, metric, value in rows if metric == "markers_of_others"] == [0] * 10
+
+
+def test_rows_of_scores_are_those_of_the_clusters_that_are_left(monkeypatch):
+    monkeypatch.syspath_prepend(str(PAPER))
+    import cells as study
+
+    scores = np.arange(12.0).reshape(3, 4)
+    model = SimpleNamespace(classes_=np.array([2, 5, 7]), labels_=np.array([7, 2, 2]), cluster_importances_=scores)
+    np.testing.assert_array_equal(study.scores_by_cluster(model), scores[[0, 2]])
+    model.rounds_ = [{"features": np.arange(4)}, {"features": np.array([3, 1])}]
+    np.testing.assert_array_equal(study.scores_by_cluster(model), [[np.nan, 1, np.nan, 3], [np.nan, 9, np.nan, 11]])
+    assert study.scores_by_cluster(SimpleNamespace()) is None
+
+
+def test_a_type_without_a_cluster_counts_nothing_in_that_seed(monkeypatch):
+    monkeypatch.syspath_prepend(str(PAPER))
+    import report
+
+    rows = [("b", 0, "NK", 4), ("b", 0, "B", 2), ("b", 1, "NK", 6), ("a", 0, "B", 1)]
+    table = pd.DataFrame(rows, columns=["method", "replicate", "item", "value"]).assign(metric="markers")
+    found = report.of_types(table, "markers")
+    assert found.index.tolist() == ["b", "a"]
+    assert found.columns.tolist() == ["NK", "B"]
+    np.testing.assert_array_equal(found, [[5, 1], [0, 1]])

@@ -161,6 +161,22 @@ def test_overlaps_are_those_of_the_parts_to_train_on(options):
     np.testing.assert_array_equal(np.flatnonzero(found.reference_labels_ >= 0), trained)
 
 
+def test_a_loss_is_tried_on_labels_that_there_are():
+    X, _ = make_blobs(61, n_features=4, centers=3, random_state=0)
+    loss = lambda y, p: float(1 - p[np.arange(len(y)), y].mean())  # noqa: E731
+    found = cw.LOCOSplit(KMeans(3, n_init=1), loss=loss, reference="overlap", random_state=0).fit(X)
+    assert np.isfinite(found.feature_importances_).all()
+
+
+def test_noise_alone_to_train_on_is_not_a_matter_of_overlaps():
+    X, _ = make_blobs(60, n_features=4, centers=3, random_state=0)
+    split = cw.LOCOSplit(KMeans(3, n_init=1), random_state=0).fit(X).splits_[0]
+    labels = np.arange(60) % 3
+    labels[split[0]] = -1
+    with pytest.raises(ValueError, match="split 0 has no observation with a label that is not noise"):
+        cw.LOCOSplit(KMeans(3, n_init=1), reference=labels, random_state=0).fit(X)
+
+
 def test_two_folds_share_nothing_that_names_their_clusters():
     X, _ = make_blobs(60, n_features=4, centers=3, random_state=0)
     with pytest.raises(ValueError, match=r"shares no labelled observation with the others, .* n_folds of 3 or more"):

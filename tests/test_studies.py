@@ -1,6 +1,8 @@
 """Small versions of the studies in benches/: planted features, the moons, coverage, false positives."""
 
 import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from clusterwhy.datasets import make_gaussian_mixture, make_interlaced_moons
 from clusterwhy.metrics import top_k_hits
 
 N_SIGNAL = 10
+BENCHES = Path(__file__).parent.parent / "benches"
 
 
 @pytest.mark.parametrize("method", ["mp", "rampart"])
@@ -129,3 +132,14 @@ def test_one_split_has_no_monte_carlo_error():
     split = cw.LOCOSplit(KMeans(2, n_init=1), DecisionTreeClassifier(), random_state=0).fit(X)
     with pytest.raises(ValueError, match="raise n_repeats, n_folds or n_patches"):
         split.pvalues(monte_carlo=True)
+
+
+def test_the_study_of_choices_runs(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHES))
+    import ensemble_choices as study
+
+    options = SimpleNamespace(samples=70, noise=4, seconds=0.01)
+    monkeypatch.setattr(study, "MOST", 60)
+    rows = list(study.simulated("gaussian", "easy", ("tree", 0.4, 0.4), 0, options))
+    assert [row["loss"] for row in rows] == list(study.LOSSES)
+    assert all(0 <= row["top10_hits"] <= 1 and np.isfinite(row["separation"]) for row in rows)

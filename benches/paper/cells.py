@@ -63,8 +63,20 @@ def explain(method: str, X: NDArray[Any], seed: int, n_patches: int, python: str
     else:
         model = make_method(method, KMeans(N_CLUSTERS, n_init=10), N_CLUSTERS, seed, n_patches)
     model.fit(X)
-    # RAMPART's clusters' scores are of the survivors alone.
-    return Explained(model.labels_, ordering(model), getattr(model, "cluster_importances_", None))
+    return Explained(model.labels_, ordering(model), scores_by_cluster(model))
+
+
+def scores_by_cluster(model: Any) -> NDArray[Any] | None:
+    """Return the scores (K, M) of the clusters that the labels have, sorted by label; None where there are none."""
+    if not hasattr(model, "cluster_importances_"):
+        return None
+    # A label that the consensus has lost has a row too.
+    found = model.cluster_importances_[np.isin(model.classes_, model.labels_)]
+    if not hasattr(model, "rounds_"):
+        return found
+    # Of RAMPART's survivors alone: earlier rounds have scores of another scale.
+    survivors = np.isin(np.arange(found.shape[1]), model.rounds_[-1]["features"])
+    return np.where(survivors, found, np.nan)
 
 
 def louvain_markers() -> Explained:

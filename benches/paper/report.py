@@ -133,6 +133,14 @@ def toy(table: pd.DataFrame, folder: Path) -> str:
     )
 
 
+def of_types(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Mean over the seeds of a count for each method and type; a type that no cluster is matched to counts 0."""
+    part = table[table["metric"] == metric]
+    methods, items = part["method"].unique(), part["item"].unique()
+    counts = part.pivot(index=["method", "replicate"], columns="item", values="value").fillna(0)
+    return counts.groupby("method").mean().loc[methods, items]
+
+
 def cells(table: pd.DataFrame, folder: Path) -> str:
     """Tables 1 and 2, the global top genes (Figure 3) and those of four clusters (Figure 4)."""
     lines = [f"## cells: mean of {table['replicate'].nunique()} seeds", ""]
@@ -140,8 +148,7 @@ def cells(table: pd.DataFrame, folder: Path) -> str:
         ("markers", "Table 1: markers of the matched type among the top 10 of each cluster"),
         ("markers_of_others", "Table 2: markers of other types only"),
     ):
-        part = table[table["metric"] == metric]
-        wide = part.groupby(["method", "item"], sort=False)["value"].mean().unstack("item").fillna(0)
+        wide = of_types(table, metric)
         wide["sum"] = wide.sum(axis=1)
         lines += [title, "", markdown(wide.round(1).reset_index())]
     ranks = table[(table["metric"] == "global_rank") & (table["replicate"] == 0)]
@@ -168,8 +175,7 @@ def cells(table: pd.DataFrame, folder: Path) -> str:
 
 
 def _draw_markers(table: pd.DataFrame, folder: Path) -> None:
-    part = table[table["metric"] == "markers"]
-    wide = part.groupby(["method", "item"], sort=False)["value"].mean().unstack("item").fillna(0)
+    wide = of_types(table, "markers")
     figure = Figure(figsize=(9, 0.6 * len(wide) + 2.5), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(wide, cmap=SEQUENTIAL, vmin=0, vmax=10, aspect="auto")

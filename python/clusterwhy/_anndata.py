@@ -27,13 +27,12 @@ def check_key(key_added: Any) -> str:
 
 
 def check_free(adata: Any, key: str) -> None:
-    """Refuse a key under which there is something that neither an earlier fit nor a test of markers wrote."""
+    """Refuse a key under which there is something that no earlier fit wrote."""
     before = adata.uns.get(key)
     if isinstance(before, Mapping) and "classes" in before:
         return
-    markers = isinstance(before, Mapping) and {"names", "scores"} <= set(before)
     for name in ("obs", "varm", "uns"):
-        if key in getattr(adata, name) and not (name == "uns" and markers):
+        if key in getattr(adata, name):
             raise ValueError(
                 f"key_added={key!r} would overwrite adata.{name}[{key!r}]: choose another name, or delete it first"
             )

@@ -165,9 +165,17 @@ def write(path: Path, content: bytes, *, first: bool = False) -> None:
     if first and hasattr(os, "link"):
         with suppress(FileExistsError):
             _link(partial, path)
-        partial.unlink(missing_ok=True)
     else:
-        os.replace(partial, path)
+        try:
+            os.replace(partial, path)
+        except FileNotFoundError:
+            # Another run has taken it away below.
+            if not path.exists():
+                raise
+    # Also those that runs left which were killed here; a run that is at work on the same file finds it there.
+    for other in path.parent.glob(f"{path.name}.*{PARTIAL}"):
+        with suppress(OSError):
+            other.unlink()
     if os.name == "posix":
         # The new name is safe when the directory is.
         directory = os.open(path.parent, os.O_RDONLY)

@@ -65,15 +65,15 @@ def align_labels(labels: Any, reference: Any) -> NDArray[Any]:
     reference_codes, classes = encode_reference(reference, len(codes), "reference")
     rows = np.arange(len(codes), dtype=np.int64)
     offsets = np.array([0, len(codes)], dtype=np.int64)
-    aligned = _core.align_patches(codes, rows, offsets, reference_codes, 1)
+    renamed = _core.align_patches(codes, rows, offsets, reference_codes, 1)
     if classes.dtype.kind in "iub":
-        return decode_labels(aligned, classes.astype(np.int64))
-    if (aligned < 0).any():
+        return decode_labels(renamed, classes.astype(np.int64))
+    if (renamed < 0).any():
         raise ValueError(
             "labels with noise (-1) cannot be aligned to a reference of strings, which have none for noise: number "
             "the reference, as sklearn.preprocessing.LabelEncoder does"
         )
-    return decode_labels(aligned, classes)
+    return decode_labels(renamed, classes)
 
 
 def consensus_labels(labels: Any, rows: Any, n_samples: int, reference: Any) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Any, cast
 
 import joblib
@@ -27,10 +28,11 @@ def versions() -> Identity:
     return {"clusterwhy": _core.VERSION, "scikit-learn": sklearn.__version__}
 
 
-def describe(value: Any) -> str:
+def describe(value: Any, within: tuple[int, ...] = ()) -> str:
     """Describe a parameter by its content, the same in any process.
 
-    Functions and classes go by their names: what they do is not looked at.
+    Functions and classes go by their names: what they do is not looked at. `within` are the identities of the objects
+    that hold it, one of which it may be.
     """
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return repr(value)
@@ -38,28 +40,36 @@ def describe(value: Any) -> str:
         return repr(value.item())
     if isinstance(value, np.ndarray) or issparse(value):
         return describe_data(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{describe(key)}: {describe(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(describe, value)) + "]"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     name = name_of_class(value)
+    if id(value) in within:
+        return f"{name}, which holds this"
+    within = (*within, id(value))
+    if isinstance(value, dict):
+        items = (f"{describe(key, within)}: {describe(item, within)}" for key, item in value.items())
+        return "{" + ", ".join(items) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(describe(item, within) for item in value) + "]"
     if hasattr(value, "get_params"):
-        return f"{name}({_describe_each(value.get_params(deep=False))})"
-    try:
-        return f"{name}({joblib.hash(value)})"
-    except Exception:  # whatever pickling an unknown object raises
-        parts = getattr(value, "__dict__", {})
-    try:
-        return f"{name}({_describe_each(parts)})"
-    except RecursionError:
-        # It holds itself.
-        return f"{name}({', '.join(sorted(parts))})"
+        parts = value.get_params(deep=False)
+    else:
+        try:
+            return f"{name}({joblib.hash(value)})"
+        except Exception:  # whatever pickling an unknown object raises
+            parts = parts_of(value)
+    return f"{name}({', '.join(f'{key}={describe(parts[key], within)}' for key in sorted(parts))})"
 
 
-def _describe_each(parts: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={describe(parts[key])}" for key in sorted(parts))
+def parts_of(value: Any) -> dict[str, Any]:
+    """Return what an object holds, by name, as far as Python tells."""
+    parts = dict(getattr(value, "__dict__", {}))
+    slots = [getattr(kind, "__slots__", ()) for kind in type(value).__mro__]
+    names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]
+    if isinstance(value, partial):
+        names += ["func", "args", "keywords"]
+    parts |= {name: getattr(value, name) for name in names if hasattr(value, name)}
+    return {name: part for name, part in parts.items() if name not in ("__dict__", "__weakref__")}
 
 
 def name_of_class(value: Any) -> str:

@@ -235,10 +235,14 @@ class ExplanationMixin(AtomicFit):
         columns |= self._error_columns(level, adjust, monte_carlo, by_cluster=True)
         frame = pandas.DataFrame(columns)
         rows = np.repeat(np.arange(k), m)
-        order = np.lexsort((-frame["importance"].to_numpy(), rows))
+        order = np.lexsort((-frame["importance"].to_numpy(), -np.tile(self._last_rounds(), k), rows))
         if cluster is not None:
             order = order[rows[order] == position_of(cluster, self.classes_)]
         return frame.iloc[order].reset_index(drop=True)
+
+    def _last_rounds(self) -> NDArray[np.int64]:
+        """Return the round that scored each feature (M,) last, where there are rounds: they are not on one scale."""
+        return np.zeros(len(self.feature_importances_), dtype=np.int64)
 
     def _error_columns(
         self, level: float, adjust: str | None, monte_carlo: bool | None, *, by_cluster: bool
@@ -292,7 +296,9 @@ class ExplanationMixin(AtomicFit):
         The scores are not additive: a row does not sum to a prediction. Waterfall, force and decision plots mean
         nothing here, nor does the curve above a heatmap, which is such a sum. ``shap.plots.bar(explanation)`` draws
         mean magnitudes; ``shap.plots.bar(explanation.mean(0))`` draws ``feature_importances_``, and
-        ``explanation.cohorts(labels).mean(0)`` in its place the clusters'. Beeswarm means what it shows.
+        ``explanation.cohorts(labels).mean(0)`` in its place the clusters', where every score is defined; else take
+        the rows that have scores, ``explanation[~np.isnan(model.sample_importances_).any(axis=1)]``. Beeswarm means
+        what it shows.
 
         Parameters
         ----------

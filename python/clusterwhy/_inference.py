@@ -87,9 +87,10 @@ def adjust_pvalues(p: NDArray[np.float64], method: str | None) -> NDArray[np.flo
     return out
 
 
-def rank_features(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rank scores from 1 (largest); ties by position, NaN last."""
-    order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")
+def rank_features(scores: NDArray[np.float64], rounds: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Rank scores from 1 (largest); ties by position, NaN last. Those of later `rounds` go before all of earlier."""
+    falling = np.where(np.isnan(scores), np.inf, -scores)
+    order = np.lexsort((falling,) if rounds is None else (falling, -rounds))
     ranks = np.empty(len(scores), dtype=np.int64)
     ranks[order] = np.arange(1, len(scores) + 1)
     return ranks

@@ -233,6 +233,12 @@ class LOCORampart(MinipatchMixin):
         self.__dict__.update(table)
         self._warn_of_clusters(X, found, settings)
 
+    def _last_rounds(self) -> NDArray[np.int64]:
+        rounds = np.zeros(self.n_features_in_, dtype=np.int64)
+        for turn, found in enumerate(self.rounds_):
+            rounds[found["features"]] = turn
+        return rounds
+
     def _run_identity(self, X: Any, settings: Settings, seed: int) -> Identity:
         """Describe all that the rounds depend on: which features a round has is for the earlier ones to say."""
         design = self._round_design(X.shape, np.arange(X.shape[1]), 0, seed)

@@ -229,7 +229,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         As in :class:`LOCOMP`.
     reference : {"full", "overlap"}, estimator or array-like of shape (N,), default="full"
         The labels that name the clusters of all splits: those of `clusterer` on all the data, or of another
-        clusterer; built from the parts where they overlap; or given.
+        clusterer; built from the parts to train on where these overlap (observations in none of them have no
+        reference label, -1; two folds share none, and are refused); or given.
     n_features_to_select : int or float, default=None
         Features that ``get_support`` and ``transform`` keep: a count or a fraction; None is half.
     n_jobs : int, default=None
@@ -372,22 +373,23 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
         nothing = warn_nothing_to_explain(X, classes)
         k = len(classes)
-        try_loss(loss, codes[splits[0].calibration], k)
+        try_loss(loss, codes, k)
         labelled = [
             Labelled(split, align(part[0], codes[split.train]), part[1])
             for split, part in zip(splits, parts, strict=True)
         ]
         for one in labelled:
             if not (one.train >= 0).any():
-                apart = (parts[one.split.index][0] >= 0).any()
-                raise ValueError(
-                    f"the training part of split {one.split.index} "
-                    + (
-                        "shares no labelled observation with the others, which name the clusters where "
-                        "reference='overlap': use another reference, n_folds of 3 or more, or more n_repeats"
-                        if apart
-                        else "is all noise (-1): there is nothing to train a classifier on"
+                overlaps = isinstance(self.reference, str) and self.reference == "overlap"
+                if overlaps and (parts[one.split.index][0] >= 0).any():
+                    raise ValueError(
+                        f"the training part of split {one.split.index} shares no labelled observation with the "
+                        "others, which name the clusters where reference='overlap': use another reference, n_folds "
+                        "of 3 or more, or more n_repeats"
                     )
+                raise ValueError(
+                    f"the training part of split {one.split.index} has no observation with a label that is not noise "
+                    "(-1): there is nothing to train a classifier on"
                 )
         bases = run_blocks(
             predict_without,

@@ -156,9 +156,9 @@ macro_rules! dispatch {
                 match level {
                     // SAFETY: `level` comes from `simd::level`, which never exceeds what the machine was
                     // detected to support.
-                    $crate::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::simd::Level::Avx512 { .. } => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    $crate::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::simd::Level::Avx2 { .. } => return unsafe { avx2($($arg),*) },
                     $crate::simd::Level::Baseline => {}
                 }
             }

@@ -45,32 +45,27 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
     sep = options.sep or (";" if sep == options.decimal else sep)
     text = {"sep": sep, "decimal": options.decimal or ".", "encoding": options.encoding}
     with reading(options, "text"):
-        header = pandas.read_csv(source, **text, header=None, nrows=1, dtype=str, keep_default_na=False)
-        if isinstance(source, io.BytesIO):
-            source.seek(0)
+        as_written = {"header": None, "dtype": str, "keep_default_na": False}
+        header = pandas.read_csv(source, **text, **as_written, nrows=1)
         first = None if options.no_header else 0
         # Labels stay as they are written: 01 may be another one than 1.
         labels = options.labels
         if options.no_header:
             labels = {name: j for j, name in enumerate(default_names(header.shape[1]))}.get(labels)
         kinds = {} if labels is None else {labels: str}
-        text |= {"header": first, "float_precision": "round_trip", "dtype": kinds}
-        frame = pandas.read_csv(source, **text)
-        if (
-            frame.index.nlevels == 1
-            and not isinstance(frame.index, pandas.RangeIndex)
-            and frame.iloc[:, -1].isna().all()
-        ):
-            # Lines that end in a separator, unlike the first, have no names of rows before them.
-            if isinstance(source, io.BytesIO):
-                source.seek(0)
-            frame = pandas.read_csv(source, **text, index_col=False)
+        parsed = {"header": first, "float_precision": "round_trip", "dtype": kinds}
+        frame = pandas.read_csv(rewound(source), **text, **parsed)
+        if not isinstance(frame.index, pandas.RangeIndex) and frame.iloc[:, -1].isna().all():
+            lines = pandas.read_csv(rewound(source), **text, **as_written, skiprows=1)
+            if (lines.iloc[:, -1] == "").all():
+                # They end in a separator, unlike the first, and have no names of rows before them.
+                frame = pandas.read_csv(rewound(source), **text, **parsed, index_col=False)
         if first == 0 and header.iloc[0, 0] == "" and frame.shape[1] > 1:
             # A column without a name before the others, however pandas calls it, has the names of the rows.
             frame = frame.set_index(frame.columns[0])
     if options.no_header:
         frame.columns = default_names(frame.shape[1])
-    elif not has_names([name for name in frame.columns if name not in ROW_NAMES]):
+    elif not has_names([name for name in frame.columns if not ROW_NAMES.fullmatch(name)]):
         raise UsageError(
             f"the first line of {options.data} has numbers in place of names: is it an observation (--no-header)?"
         )
@@ -86,6 +81,13 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
     if frame.empty:
         raise ValueError(f"{options.data} has names of columns, and no observation below them")
     return from_frame(frame, options)
+
+
+def rewound(source: Any) -> Any:
+    """Return a source to be read once more from its beginning."""
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    return source
 
 
 def suggest(line: str) -> str:
@@ -151,7 +153,8 @@ def read_npz(source: Any, options: Namespace) -> Table:
     names = None
     if "feature_names" in arrays:
         found = arrays["feature_names"]
-        names = (np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found).astype(str).tolist()
+        text = np.char.decode(found, "utf-8", "backslashreplace") if found.dtype.kind == "S" else found
+        names = text.astype(str).tolist()
     labels = None
     if options.labels in arrays:
         labels = arrays[options.labels]

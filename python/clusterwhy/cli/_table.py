@@ -18,9 +18,12 @@ from clusterwhy._validation import label_array
 from clusterwhy.cli._errors import UsageError
 
 # What pandas and polars call the names of the rows that they wrote to a file.
-ROW_NAMES = ("Unnamed: 0", "__index_level_0__")
+ROW_NAMES = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_0__")
 # What stands for a value that is missing, as pandas reads text.
-MISSING = ("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")
+MISSING = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
@@ -55,10 +58,9 @@ def check_labels_file(path: str) -> None:
 def from_frame(frame: Any, options: Namespace) -> Table:
     """Take the names of the rows, the labels and what is to be left out from the columns of a frame."""
     rows, named = frame.index.to_numpy(), not (frame.index == np.arange(len(frame))).all()
-    for name in ROW_NAMES:
-        if name in frame.columns:
-            column = frame.pop(name).to_numpy()
-            rows = rows if named else column
+    for name in [name for name in frame.columns if ROW_NAMES.fullmatch(str(name))]:
+        column = frame.pop(name).to_numpy()
+        rows = rows if named else column
     labels = None
     if options.labels in frame.columns:
         labels = frame.pop(options.labels).to_numpy()

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import OneToOneFeatureMixin
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Normalizer
 
 
 def feature_scaling(clusterer: Any) -> Pipeline | None:
@@ -15,8 +17,20 @@ def feature_scaling(clusterer: Any) -> Pipeline | None:
     if not isinstance(clusterer, Pipeline) or len(clusterer) < 2:
         return None
     steps = [step for _, step in clusterer.steps[:-1]]
-    keeps = all(step is None or step == "passthrough" or isinstance(step, OneToOneFeatureMixin) for step in steps)
-    return clusterer[:-1] if keeps else None
+    return clusterer[:-1] if all(map(keeps_features, steps)) else None
+
+
+def keeps_features(step: Any) -> bool:
+    """Whether a transformer makes of each feature one that depends on no other."""
+    if step is None or step == "passthrough":
+        return True
+    # These divide by the length of a row, though they name what comes out as what went in.
+    return isinstance(step, OneToOneFeatureMixin) and not isinstance(step, (Normalizer, TfidfTransformer))
+
+
+def scaled(scaling: Pipeline | None, X: NDArray[Any]) -> NDArray[np.float64]:
+    """Return data (n, M) as a clusterer's last step sees them, whatever container the steps put out."""
+    return np.asarray(X if scaling is None else scaling.transform(X), dtype=np.float64)
 
 
 def numbered_centers(clusterer: Any, classes: NDArray[Any], n_features: int) -> NDArray[np.float64] | None:

@@ -13,7 +13,7 @@ from clusterwhy import _core
 from clusterwhy._tables import of_features
 from clusterwhy._validation import check_count, check_option, n_threads, seed_from_random_state
 from clusterwhy.comparators._base import ComparatorMixin
-from clusterwhy.comparators._centers import feature_scaling, numbered_centers
+from clusterwhy.comparators._centers import feature_scaling, numbered_centers, scaled
 from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans, check_fuzziness, memberships, squared_distances
 
 METHODS = ("auto", "exact", "permutation", "kernel")
@@ -190,12 +190,9 @@ class FuzzyCMeansSHAP(ComparatorMixin):
         seed = seed_from_random_state(self.random_state)
         codes = self._label(X, seed)
         fitted = vars(self).get("clusterer_")
-        X = np.asarray(X, dtype=np.float64)
-        baseline = self._read_baseline(X)
         self.scaling_ = feature_scaling(fitted)
-        if self.scaling_ is not None:
-            X, baseline = self.scaling_.transform(X), self.scaling_.transform(baseline[None])[0]
-        X = np.ascontiguousarray(X, dtype=np.float64)
+        baseline = scaled(self.scaling_, self._read_baseline(X.astype(np.float64))[None])[0]
+        X = np.ascontiguousarray(scaled(self.scaling_, X))
         centers = numbered_centers(fitted, self.classes_, n_features)
         # Centres that nobody is nearest to have their share of every membership all the same.
         own = codes if centers is None else np.where(codes < 0, codes, self.classes_[codes]).astype(np.int32)

@@ -347,6 +347,8 @@ class InterpretableDeepClustering(
         try:
             return work()
         except KeyboardInterrupt:
+            if self.interrupted_:
+                raise
             self.interrupted_ = True
             warn_user(
                 "training was interrupted between two of its stages; what was learned is kept, and what comes "

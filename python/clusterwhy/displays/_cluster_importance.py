@@ -27,6 +27,7 @@ from clusterwhy.displays._reading import (
     names_along,
     read_names,
     read_ranking,
+    read_rounds,
     read_scores,
     score_name,
 )
@@ -50,6 +51,8 @@ class ClusterImportanceDisplay(Display):
         The order to draw in, 1 first.
     score_name : str, default="importance"
         Label of the colour bar.
+    rounds : ndarray of shape (M,), default=None
+        The rounds that scored the features: later ones go before earlier ones among the best of a cluster.
 
     Attributes
     ----------
@@ -77,12 +80,14 @@ class ClusterImportanceDisplay(Display):
         ranking: NDArray[np.int64],
         *,
         score_name: str = "importance",
+        rounds: NDArray[np.int64] | None = None,
     ) -> None:
         self.cluster_importances = cluster_importances
         self.classes = classes
         self.feature_names = feature_names
         self.ranking = ranking
         self.score_name = score_name
+        self.rounds = rounds
 
     @classmethod
     def from_estimator(
@@ -124,6 +129,7 @@ class ClusterImportanceDisplay(Display):
             check_names(read_names(estimator, feature_names), scores.shape[1]),
             read_ranking(estimator, np.asarray(estimator.feature_importances_)),
             score_name=score_name(estimator),
+            rounds=read_rounds(estimator),
         )
         return display.plot(ax, max_display=max_display, per_cluster=per_cluster, features=features)
 
@@ -192,5 +198,6 @@ class ClusterImportanceDisplay(Display):
 
     def _best_of_each(self, count: int) -> list[int]:
         """Return the best features of each cluster in turn, each once; those of an undefined row are not asked."""
-        best = [np.argsort(rank_features(row))[:count] for row in self.cluster_importances if not np.isnan(row).all()]
+        defined = [row for row in self.cluster_importances if not np.isnan(row).all()]
+        best = [np.argsort(rank_features(row, self.rounds))[:count] for row in defined]
         return list(dict.fromkeys(np.concatenate(best).tolist())) if best else [0]

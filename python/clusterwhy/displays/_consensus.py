@@ -53,9 +53,15 @@ class ConsensusDisplay(Display):
     array([0, 2, 1])
     """
 
-    def __init__(self, coassociation: NDArray[np.float64], labels: NDArray[Any] | None = None) -> None:
+    def __init__(
+        self,
+        coassociation: NDArray[np.float64],
+        labels: NDArray[Any] | None = None,
+        positions: NDArray[np.int64] | None = None,
+    ) -> None:
         self.coassociation = coassociation
         self.labels = labels
+        self.positions = np.arange(len(coassociation)) if positions is None else positions
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, max_samples: int = 500, ax: Any = None) -> ConsensusDisplay:
@@ -87,9 +93,7 @@ class ConsensusDisplay(Display):
         labels = np.asarray(estimator.labels_)
         chosen = spread(labels, limit)
         matrix = coassociation(ensemble, chosen) if counted is None else counted[np.ix_(chosen, chosen)]
-        display = cls(matrix, labels[chosen]).plot(ax)
-        display.samples_ = chosen[display.samples_]
-        return display
+        return cls(matrix, labels[chosen], chosen).plot(ax)
 
     @classmethod
     def from_coassociation(cls, coassociation: Any, *, labels: Any = None, ax: Any = None) -> ConsensusDisplay:
@@ -117,7 +121,8 @@ class ConsensusDisplay(Display):
 
     def plot(self, ax: Any = None) -> ConsensusDisplay:
         """Draw, once more or on other axes; parameters as in :meth:`from_estimator`."""
-        order = self.samples_ = order_by_linkage(self.coassociation, self.labels)
+        order = order_by_linkage(self.coassociation, self.labels)
+        self.samples_ = self.positions[order]
         room = 0.0 if self.labels is None else width_of(cluster_names(np.unique(self.labels)))
         ax = self._open(ax, 5.5 + room, 4.5 + room)
         drawn = self.coassociation[np.ix_(order, order)]

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from clusterwhy._inference import rank_features
 from clusterwhy._scores import prepare, summarise
+from clusterwhy._tables import shown
 from clusterwhy._validation import check_count, check_option, n_threads
 from clusterwhy.displays._axes import COLOURS, Display, label_decades, short_names, width_of
 from clusterwhy.displays._reading import (
     check_names,
     check_scores,
     choose_features,
+    names_along,
     read_ensemble,
     read_names,
     score_name,
@@ -145,7 +147,7 @@ class ConvergenceDisplay(Display):
         n_patches : array-like of shape (S,)
             Positive numbers, ascending.
         importances : array-like of shape (S, M)
-            Scores; NaN where not defined.
+            Scores; NaN where not defined. A pandas DataFrame has the names of the features.
         kind, max_display, features, feature_names, ax
             As in :meth:`from_estimator`.
 
@@ -157,7 +159,8 @@ class ConvergenceDisplay(Display):
         sizes = check_scores(n_patches, "n_patches", ("S",), len(scores))
         if not (sizes[0] > 0 and (np.diff(sizes) > 0).all()):
             raise ValueError(f"n_patches must be positive and ascending, got {sizes.tolist()}")
-        display = cls(sizes, scores, check_names(feature_names, scores.shape[1]))
+        names = check_names(names_along(importances, 1, feature_names), scores.shape[1])
+        display = cls(sizes, scores, names)
         return display.plot(ax, kind=kind, max_display=max_display, features=features)
 
     def plot(
@@ -168,11 +171,17 @@ class ConvergenceDisplay(Display):
         ranks = np.array([rank_features(row) for row in self.importances])
         order = choose_features(features, max_display, ranks[-1], self.feature_names)
         # Features that an earlier round of RAMPART dropped have nothing to draw.
-        order = self.features_ = order[~np.isnan(self.importances[:, order]).all(axis=0)]
+        drawn = ~np.isnan(self.importances[:, order]).all(axis=0)
+        if features is not None and not drawn.all():
+            raise ValueError(
+                f"features must have scores to draw, got {shown(self.feature_names[order[~drawn]])}, which have "
+                "none: an earlier round of RAMPART dropped them, say"
+            )
+        order = self.features_ = order[drawn]
         names = short_names(self.feature_names[order])
         # The names stand one below the other.
         ax = self._open(ax, 6 + width_of(names), max(4.2, 0.5 + 0.2 * len(names)))
-        values = self.importances if kind == "score" else ranks
+        values = self.importances if kind == "score" else np.where(np.isnan(self.importances), np.nan, ranks)
         self.lines_ = [
             ax.plot(
                 self.n_patches,

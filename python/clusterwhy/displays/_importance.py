@@ -16,6 +16,7 @@ from clusterwhy.displays._reading import (
     choose_features,
     names_along,
     read_names,
+    read_rounds,
     read_scores,
     score_name,
 )
@@ -127,7 +128,8 @@ class ImportanceDisplay(Display):
         ranking = getattr(estimator, "ranking_", None)
         if by_cluster:
             row = position_of(cluster, estimator.classes_)
-            scores, ranking = scores[row], None
+            scores = scores[row]
+            ranking = rank_features(scores, read_rounds(estimator))
             intervals = None if intervals is None else intervals[row]
         display = cls(
             scores,

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clusterwhy._importances import UndefinedScoreError, default_names, feature_positions, positions_of_names
 from clusterwhy._inference import rank_features
+from clusterwhy._loco import LOCOMixin
 from clusterwhy._tables import axis_names
 from clusterwhy._validation import check_count
 from clusterwhy._votes import Ensemble
@@ -47,6 +48,11 @@ def read_ranking(estimator: Any, scores: NDArray[np.float64]) -> NDArray[np.int6
     return np.asarray(getattr(estimator, "ranking_", rank_features(scores)))
 
 
+def read_rounds(estimator: Any) -> NDArray[np.int64] | None:
+    """Return the rounds that scored the features last, of methods that have rounds."""
+    return estimator._last_rounds() if isinstance(estimator, LOCOMixin) else None
+
+
 def read_names(estimator: Any, given: Any) -> Any:
     """Return the names given, else those that were fitted, else None."""
     return getattr(estimator, "feature_names_in_", None) if given is None else given
@@ -56,7 +62,7 @@ def score_name(estimator: Any) -> str:
     """Say what the scores are."""
     # That of the fit, where it is kept, and not a parameter set since.
     loss = getattr(estimator, "_loss_", getattr(estimator, "loss", None))
-    if isinstance(loss, str):
+    if isinstance(estimator, LOCOMixin) and isinstance(loss, str):
         return f"rise of the {loss.replace('_', '-')} loss without the feature"
     return "importance"
 

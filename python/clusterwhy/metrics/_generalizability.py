@@ -152,7 +152,7 @@ def generalizability_error(
     ----------
     clusterer : estimator
         Any object with ``fit_predict``, or ``fit`` and ``labels_``, or ``fit`` and ``predict``. It is copied for each
-        part, never fitted itself.
+        part, never fitted itself. Its labels are whole numbers.
     X : array-like of shape (n_samples, n_features)
         The observations, at least 4.
     classifier : estimator, optional
@@ -252,7 +252,10 @@ def _clustered(clusterer: Any, X: npt.NDArray[Any], part: str) -> tuple[npt.NDAr
 
 
 def _error(model: Any, X: npt.NDArray[Any], labels: npt.NDArray[Any], loss: str) -> float:
-    predicted = model.predict(X)
+    if hasattr(model, "predict"):
+        predicted = model.predict(X)
+    else:
+        predicted = model.classes_[model.predict_proba(X).argmax(axis=1)]
     if loss == "ari":
         return -float(adjusted_rand_score(labels, predicted))
     naming = match_labels(labels, predicted)

@@ -24,7 +24,7 @@ _HALVINGS = 64
 
 
 class Leiden(ClusterMixin, BaseEstimator):
-    """Leiden clustering of the nearest-neighbour graph, with the parameters and defaults of scanpy.
+    """Leiden clustering of the nearest-neighbour graph, with the parameters of scanpy.
 
     What ``scanpy.pp.pca``, ``scanpy.pp.neighbors`` and ``scanpy.tl.leiden(flavor="igraph")`` do, on whatever data it
     is given: principal components, the weighted graph of nearest neighbours that UMAP builds [1]_, and the Leiden

@@ -295,9 +295,10 @@ impl Work {
                     return Err(TooClose);
                 }
                 if !least.is_finite() {
-                    // Distances beyond all numbers: any two clusters will do.
+                    // Distances beyond all numbers from here to anywhere: any other cluster will do.
+                    let other = self.left[usize::from(self.left[0] as usize == x)];
                     self.chain.clear();
-                    break (self.left[0] as usize, self.left[1] as usize, f64::INFINITY);
+                    break (x, other as usize, f64::INFINITY);
                 }
                 // The previous element wins ties, or chains could run in circles.
                 let previous = self.chain.len().checked_sub(2).map(|at| self.chain[at] as usize);

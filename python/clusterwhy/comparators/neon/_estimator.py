@@ -21,7 +21,7 @@ from clusterwhy._validation import (
 )
 from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
-from clusterwhy.comparators._centers import feature_scaling, numbered_centers
+from clusterwhy.comparators._centers import feature_scaling, numbered_centers, scaled
 from clusterwhy.comparators.neon._kernel_kmeans import KernelKMeansNetwork
 from clusterwhy.comparators.neon._kmeans import KMeansNetwork
 from clusterwhy.comparators.neon._layers import SOFTMAX, backward, forward
@@ -225,7 +225,8 @@ class NEON(ComparatorMixin):
                 if (wrong := undecided(distances, own)).any():
                     raise ValueError(
                         f"observation {np.flatnonzero(clustered)[wrong.argmax()]} lies {UNDECIDED}; leave it out, or "
-                        "label it -1, or use model='kernel_kmeans'"
+                        "label it -1"
+                        + (", or use model='kernel_kmeans'" if isinstance(self.network_, KMeansNetwork) else "")
                     )
             samples = np.full(X.shape, np.nan)
             evidence = np.full(len(X), np.nan)
@@ -296,7 +297,7 @@ class NEON(ComparatorMixin):
         clustered = codes >= 0
         clusterer = vars(self).get("clusterer_")
         self.scaling_ = feature_scaling(clusterer)
-        A, codes_of_A = self._scaled(inputs[clustered].astype(np.float64)), codes[clustered]
+        A, codes_of_A = scaled(self.scaling_, inputs[clustered].astype(np.float64)), codes[clustered]
         centres = None if model == "kernel_kmeans" else numbered_centers(clusterer, self.classes_, A.shape[1])
         self.network_labels_ = self.classes_ if centres is None else np.arange(len(centres))
         if centres is not None:
@@ -323,13 +324,10 @@ class NEON(ComparatorMixin):
 
     # ------------------------------------------------------------------ the network
 
-    def _scaled(self, A: Floats) -> Floats:
-        return A if self.scaling_ is None else np.asarray(self.scaling_.transform(A), dtype=np.float64)
-
     def _distances(self, X: NDArray[Any]) -> Floats:
         """Return the distances (n, K') to the network's clusters, the nearest of which an observation is in."""
         parts = [
-            self.network_.distances(self._scaled(forward(self.layers_, X[part].astype(np.float64))[-1]))
+            self.network_.distances(scaled(self.scaling_, forward(self.layers_, X[part].astype(np.float64))[-1]))
             for part in gen_batches(len(X), ROWS)
         ]
         return np.concatenate(parts)
@@ -343,7 +341,7 @@ class NEON(ComparatorMixin):
                 evidence[part], pull = min_take_most(distances[part], own[part], self.beta_)
             else:
                 evidence[part], pull = log_mean_exp(distances[part], own[part], self.threshold)
-            top = self.network_.relevance(self._scaled(values[-1]), pull)
+            top = self.network_.relevance(scaled(self.scaling_, values[-1]), pull)
             relevance[part] = backward(self.layers_, values, top, self.lrp_gamma, self.lrp_epsilon)
         return evidence, relevance
 
