@@ -39,13 +39,37 @@ Floats = npt.NDArray[np.float64]
 
 
 def random_attribution(X: npt.ArrayLike, random_state: Any = None) -> Floats:
-    """Return uniform random numbers."""
+    """Return uniform random numbers.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Finite numbers.
+    random_state : int, RandomState instance, Generator or None, default=None
+        Seeds them.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+    """
     data = as_scores(X, "X", ndim=2)
     return np.random.default_rng(seed_from_random_state(random_state)).random(data.shape)
 
 
 def squared_difference(X: npt.ArrayLike, baseline: npt.ArrayLike | None = None) -> Floats:
-    """Return ``(x - baseline)^2``; None is the mean of the data."""
+    """Return ``(x - baseline)^2``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Finite numbers.
+    baseline : array-like of shape (n_features,), default=None
+        None is the mean of the data. A pandas Series is matched with the columns of a frame by its names.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+    """
     data = _finite(X)
     return np.square(data - _baseline(X, data, baseline))
 
@@ -63,14 +87,25 @@ def prediction_difference(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
+        Finite numbers.
     evidence : callable
-        The source takes the decision, 1 in the cluster and 0 outside, which few single features change.
+        ``evidence(X) -> f`` of shape (n_samples,). The source takes the decision, 1 (or True) in the cluster and 0
+        outside, which few single features change.
     imputation : {"conditional", "zero"}, default="conditional"
         By 0, or by one draw from a kernel density estimate of the data, given the other features.
     bandwidth : float, default=None
         Of that estimate; None maximises the leave-one-out likelihood.
     random_state : int, RandomState instance, Generator or None, default=None
         Seeds the draws.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+
+    Notes
+    -----
+    Calls `evidence` once and once for each feature; the conditional draws take O(n_samples^2 n_features) time and
+    O(n_samples^2) memory.
     """
     data = _finite(X)
     check_option(imputation, "imputation", ("conditional", "zero"))
@@ -99,7 +134,19 @@ def _draw_each(data: Floats, bandwidth: float, seed: int) -> Floats:
 
 
 def squared_gradient(X: npt.ArrayLike, gradient: Callable[[Floats], Floats]) -> Floats:
-    """Return the squared derivatives of ``f``."""
+    """Return the squared derivatives of ``f``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Finite numbers.
+    gradient : callable
+        ``gradient(X)`` of shape (n_samples, n_features).
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+    """
     return np.square(_gradient(gradient, _finite(X)))
 
 
@@ -112,7 +159,20 @@ def integrated_gradients(
 ) -> Floats:
     """Return ``(x - baseline)`` times the mean derivative on the way, at the middles of `n_steps` equal steps.
 
-    The baseline None is the mean of the data.
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Finite numbers.
+    gradient : callable
+        ``gradient(X)`` of shape (n_samples, n_features).
+    baseline : array-like of shape (n_features,), default=None
+        None is the mean of the data.
+    n_steps : int, default=10
+        Calls of `gradient`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
     """
     data = _finite(X)
     n_steps = check_count(n_steps, "n_steps", minimum=1)
@@ -128,7 +188,18 @@ def dimension_removal(
 ) -> Floats:
     """Return what ``f`` loses when a feature is left out of every distance.
 
-    ``evidence_without(X, j)`` is ``f`` with feature j of the data and of the clustering left out.
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Finite numbers.
+    evidence : callable
+        ``evidence(X) -> f`` of shape (n_samples,).
+    evidence_without : callable
+        ``evidence_without(X, j)`` is ``f`` with feature j of the data and of the clustering left out.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
     """
     data = _finite(X)
     whole = _evidence(evidence, data)

@@ -97,7 +97,7 @@ impl<'a> Csr<'a> {
     }
 
     /// Checks that trees can compare the values.
-    pub(crate) fn check_single(&self) -> Result<()> {
+    pub fn check_single(&self) -> Result<()> {
         let Values::F64(values) = self.values else { return Ok(()) };
         match values.iter().position(|&value| !(value as f32).is_finite()) {
             Some(at) => {
