@@ -64,6 +64,7 @@ def folder(tmp_path_factory):
         obs=pd.DataFrame(index=[*"ab"]), var=pd.DataFrame(index=[*"cd"]), layers={"scaled": np.eye(2)}
     ).write_h5ad(path / "empty.h5ad")
     (path / "names.csv").write_text("a,b\n")
+    (path / "names.dsv").write_text("a;b (g, dry);c\n" + "1,5;2,5;3,5\n" * 3)
     (path / "comment.csv").write_text("# of 2020\n" + FRAME.to_csv(index=False))
     (path / "few.csv").write_text("a,b\n1,2,3,4\n5,6,7,8\n")
     (path / "one.csv").write_text("a\n1\n2\n3\n")
@@ -160,6 +161,12 @@ def test_separators_at_the_end_of_lines_move_no_name(folder, capsys, tmp_path, e
     assert main(["explain", str(tmp_path / "r.tsv"), "-k", "3", *SMALL]) == 1
     assert "Input X contains NaN" in capsys.readouterr().err
     frame = run(capsys, "explain", tmp_path / "r.tsv", "-k", 3, *SMALL, "--drop", "empty")
+    pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
+
+
+def test_blanks_after_separators_are_of_nothing(folder, capsys, tmp_path, expected):
+    (tmp_path / "blanks.csv").write_text(FRAME.assign(kind=KINDS).to_csv(index=False).replace(",", ", "))
+    frame = run(capsys, "explain", tmp_path / "blanks.csv", "-k", 3, *SMALL, "--drop", "kind")
     pd.testing.assert_frame_equal(frame, expected.to_frame(), check_exact=True)
 
 
@@ -551,6 +558,16 @@ WRONG = {
         "hdbscan finds the number of clusters itself",
     ),
     "large K": (["d.csv", "-k", "99"], 2, "99 clusters are more than the 60 observations: pass a smaller -k"),
+    "commas in a name": (
+        ["names.dsv", "-k", "3", "--input-format", "csv"],
+        2,
+        "names.dsv: are they separated otherwise (--sep ';')?",
+    ),
+    "labels as no feature": (
+        ["labelled.csv.gz", "--labels", "kind", "--drop", "kind"],
+        2,
+        "--drop kind: these are the labels, which are no feature: leave --drop out",
+    ),
     "names alone": (["names.csv", "-k", "3"], 1, "names.csv has names of columns, and no observation below them"),
     "few names": (["few.csv", "-k", "3"], 1, "few.csv has 2 values more in a line than names in the first"),
     "one feature": (["one.csv", "-k", "3"], 2, "one.csv has one column, 'a': there must be two features or more"),
@@ -674,7 +691,11 @@ def test_wrong_arguments(arguments, message, capsys):
 
 
 def test_methods_to_compare(folder, capsys):
-    for text, message in {"locomp": "two or more of locomp, rampart, split", "locomp,zz": "got 'zz'"}.items():
+    for text, message in {
+        "locomp": "two or more of locomp, rampart, split",
+        "locomp,zz": "got 'zz'",
+        "split,split": "each once, got",
+    }.items():
         assert main(["compare", str(folder / "d.csv"), "-k", "3", "--methods", text]) == 2
         assert message in capsys.readouterr().err
 

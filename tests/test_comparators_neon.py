@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from clusterwhy import native
-from clusterwhy.comparators import NEON
+from clusterwhy import InterpretableDeepClustering, native
+from clusterwhy.comparators import NEON, read_layers
 from clusterwhy.comparators.neon._kernel_kmeans import KernelKMeansNetwork
 from clusterwhy.comparators.neon._pooling import log_mean_exp, min_take_most
 
@@ -442,3 +442,27 @@ def test_an_observation_that_cannot_be_explained_is_named_by_its_row():
     rows[9:11] += [1.5, -0.5]
     with pytest.raises(ValueError, match=r"observation 13 lies in another .*; leave it out, or label it -1, or use"):
         NEON(reference=labels, model="kmeans").fit(rows)
+
+
+def test_what_comes_after_a_scaling_leaves_it_the_networks(wine):
+    raw = load_wine().data
+    model = NEON(make_pipeline(StandardScaler(), PCA(5, random_state=0), KMeans(4, n_init=1, random_state=0)))
+    model.set_params(random_state=0).fit(raw)
+    assert len(model.scaling_) == 1
+    assert isinstance(model.network_, KernelKMeansNetwork)
+    assert model.fidelity_ > 0.98
+    np.testing.assert_allclose(
+        model.sample_importances_,
+        NEON(reference=model.labels_, random_state=0).fit(wine).sample_importances_,
+        atol=1e-8,
+    )
+    with pytest.warns(UserWarning, match=r"standardize the features, or try more support vectors \(n_support\)"):
+        NEON(reference=load_wine().target, random_state=0).fit(raw)
+
+
+def test_a_deep_clustering_says_where_its_layers_are():
+    model = InterpretableDeepClustering(2)
+    with pytest.raises(
+        TypeError, match=r"InterpretableDeepClustering has its layers in encoder_layers_, .* gate\(X\)"
+    ):
+        read_layers(model)

@@ -301,3 +301,9 @@ def test_fuzzy_c_means_passes_the_checks_of_clusterers():
             function = function.func
         if "array_api" not in function.__name__:
             check(estimator)
+
+
+def test_memberships_that_say_nothing_are_told():
+    X = np.random.default_rng(0).normal(size=(100, 30))
+    with pytest.warns(UserWarning, match=r"no more than their equal shares, 1 / 3: the centres meet"):
+        FuzzyCMeansSHAP(FuzzyCMeans(3, random_state=0), random_state=0).fit(X)

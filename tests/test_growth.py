@@ -16,6 +16,7 @@ from spies import SpyClassifier, SpyClusterer, notes
 
 import clusterwhy as cw
 from clusterwhy._growth import Convergence, Target, narrow
+from clusterwhy._loco_mp import warn_clusters
 from clusterwhy._votes import VoteStore, one_hot
 
 X = make_blobs(90, n_features=12, centers=3, cluster_std=5.0, random_state=2)[0]
@@ -416,3 +417,36 @@ def test_stability_is_a_share_of_the_minipatches_that_hold_an_observation():
     np.testing.assert_array_equal(model.label_stability_[known], gave[known] / held[known])
     assert np.isnan(model.label_stability_[~known]).all()
     assert (gave[known] < held[known]).any()
+
+
+def test_features_that_no_minipatch_holds_are_not_known():
+    wide = np.random.default_rng(0).normal(size=(60, 200))
+    wide[:30, -5:] += 4
+    few = {"n_patches": 20, "max_features": 5, "random_state": 0}
+    message = r"no minipatch holds the features x\d+, .* which says nothing of them\. About \d+ minipatches"
+    for model in (cw.LOCOMP(KMeans(2), **few), cw.LOCORampart(KMeans(2), **few)):
+        with pytest.warns(UserWarning, match=message):
+            model.fit(wide)
+    model = cw.LOCOMP(KMeans(2), **few).fit(wide)
+    unseen = ~np.isin(np.arange(200), model.patches_.columns())
+    np.testing.assert_array_equal(model.feature_importances_[unseen], 0)
+    np.testing.assert_array_equal(np.isnan(model.monte_carlo_errors_), unseen)
+    np.testing.assert_array_equal(np.isnan(model.cluster_monte_carlo_errors_).all(axis=0), unseen)
+    assert np.isnan(model.confidence_interval(monte_carlo=True)[unseen]).all()
+    np.testing.assert_array_equal(model.pvalues(monte_carlo=True)[unseen], 1)
+    # Nor is what they might be worth precise.
+    auto = cw.LOCOMP(KMeans(2), n_patches="auto", max_patches=12, tol=9.0, max_features=5, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="some of them are in no minipatch"):
+        auto.fit(wide)
+
+
+def test_a_cluster_that_keeps_few_of_its_own_is_told():
+    reference = np.repeat([0, 1, -1], [50, 40, 10]).astype(np.int32)
+    consensus = reference.copy()
+    consensus[50 + 3 : 90] = 0
+    with pytest.warns(UserWarning, match=r"of the observations with a label, only 3 of 40 keep the label 'b'"):
+        warn_clusters(consensus, reference, np.array(["a", "b"]))
+    consensus[50 : 50 + 36] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_clusters(consensus, reference, np.array(["a", "b"]))

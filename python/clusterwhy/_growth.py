@@ -305,7 +305,8 @@ class Convergence:
         values, errors = scores["feature_importances_"], scores["monte_carlo_errors_"]
         top = rank_features(values) <= target.n_top
         allowed = target.tol * np.nanmax(values, initial=0.0)
-        error = errors[top].max()
+        # A feature of which nothing is known may be one of the top.
+        error = np.nan if np.isnan(errors).any() else errors[top].max()
         overlap, fallen = np.nan, np.inf
         if self._looks:
             before = rank_features(self._looks[-1]["feature_importances"]) <= target.n_top
@@ -378,6 +379,8 @@ def warn_imprecise(record: dict[str, NDArray[Any]], target: Target) -> None:
     cause = f"their largest Monte-Carlo error is {error:.3g}, and tol={target.tol:g} allows {allowed:.3g}"
     if not allowed > 0 and target.tol > 0:
         cause = "no score is above 0, so that no error is small beside the largest"
+    elif np.isnan(error):
+        cause = "some of them are in no minipatch, or left out by none"
     elif error <= allowed:
         cause = "other features than before have just joined them"
     remedy = "Raise max_patches (and max_seconds), or tol; a LOCOMP with warm_start=True goes on from here"

@@ -139,7 +139,8 @@ class ExplanationMixin(AtomicFit):
         if not self._null_is_zero:
             raise UndefinedScoreError(
                 f"{type(self).__name__} has no p-values: its scores are not about 0 for a feature that does not "
-                "matter, so that a test against 0 says nothing; use confidence_interval, or a LOCO method"
+                "matter, so that a test against 0 says nothing; use "
+                + ("confidence_interval, or a LOCO method" if self._has("standard_errors_") else "a LOCO method")
             )
         scores, errors = self._scores_and_errors(by_cluster, monte_carlo)
         spreads = self._spreads_[:-1] if by_cluster else self._spreads_[-1]

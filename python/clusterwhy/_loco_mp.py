@@ -58,6 +58,8 @@ from clusterwhy._warnings import warn_user
 MIN_ELIGIBLE = 5
 # Below this agreement of consensus and reference a fit warns that it explains something else.
 MIN_AGREEMENT = 0.8
+# The same of a cluster's own observations.
+MIN_KEPT = 0.2
 # Features whose scores n_patches="auto" makes precise, where n_features_to_select does not say.
 TOP = 10
 
@@ -131,6 +133,12 @@ def warn_clusters(consensus: NDArray[np.int32], reference: NDArray[np.int32], cl
     """Warn when the minipatches do not find the clusters that they were aligned to."""
     share = (consensus == reference)[reference >= 0].mean()
     parts = lost_labels(consensus, reference, classes, "in the consensus")
+    members = np.bincount(reference[reference >= 0], minlength=len(classes))
+    kept = np.bincount(consensus[(consensus == reference) & (reference >= 0)], minlength=len(classes))
+    shrunken = (kept > 0) & (kept < MIN_KEPT * members)
+    if shrunken.any():
+        few = (f"{kept[k]} of {members[k]} keep the label {classes[k].item()!r}" for k in np.flatnonzero(shrunken))
+        parts.append(f"of the observations with a label, only {shown(list(few))}")
     if share < MIN_AGREEMENT:
         parts.append(f"the consensus agrees with the reference for {100 * share:.0f}% of the observations only")
     if not parts:
@@ -632,26 +640,31 @@ def check_something_left_out(patches: Minipatches) -> None:
         )
 
 
-def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64]) -> None:
-    """Warn of (active) features and observations that no minipatch scores; say how many would be enough."""
+def warn_missing_votes(estimator: MinipatchMixin, scores: NDArray[np.float64], where: str = "") -> None:
+    """Warn of (active) features and observations that no minipatch tells of; say how many would be enough."""
     patches = estimator.patches_
-    missing = np.flatnonzero(np.isnan(scores))
+    missing = np.isnan(scores)
+    unseen = ~missing & ~estimator._ensemble_.held()
     without_vote = int(np.isnan(estimator.loo_proba_[:, 0]).sum())
-    if not missing.size and not without_vote:
+    if not missing.any() and not unseen.any() and not without_vote:
         return
     n, m = patches.n_samples, patches._n_active
     out = (1 - patches.n_rows / n) * (1 - patches.n_columns / m)
-    enough = enough_patches(n, m, out)
+    enough = max(enough_patches(n, m, out), enough_patches(1, m, patches.n_columns / m))
+    names = estimator._names() if patches.features is None else estimator._names()[patches.features]
     parts = []
-    if missing.size:
-        names = estimator._names() if patches.features is None else estimator._names()[patches.features]
+    if missing.any():
         parts.append(
             f"no minipatch without them can score the features {shown(names[missing])}: their scores are NaN"
+        )
+    if unseen.any():
+        parts.append(
+            f"no minipatch holds the features {shown(names[unseen])}: their scores are 0, which says nothing of them"
         )
     if without_vote:
         parts.append(f"{without_vote} observations are left out by no minipatch and are not scored")
     warn_user(
-        f"{'; '.join(parts)}. About {enough} minipatches (n_patches) of this size reach every feature and "
+        f"{where}{'; '.join(parts)}. About {enough} minipatches (n_patches) of this size reach every feature and "
         f"observation; {len(patches)} were used."
     )
 

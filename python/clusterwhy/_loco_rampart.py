@@ -226,7 +226,7 @@ class LOCORampart(MinipatchMixin):
             self.ranking_[active[order]] = np.arange(1, len(active) + 1)
             self.loo_error_, self.loo_proba_ = scores["loo_error_"], scores["loo_proba_"]
             self._adopt_ensemble(found, choice, settings.loss)
-            warn_missing_votes(self, importances)
+            warn_missing_votes(self, importances, f"{title}: ")
             if len(active) <= k:
                 break
             active = np.sort(active[order[: max(k, len(active) // 2)]])

@@ -254,17 +254,19 @@ def monte_carlo_errors(
     -------
     ndarray of shape (K + 1, M)
         For the scores of each cluster and, in the last row, for those of all observations. The last row alone for
-        a loss of the whole set. NaN where there are too few minipatches to tell: two that vote, or 15 for halves.
+        a loss of the whole set. NaN where there are too few minipatches to tell: two that vote, or 15 for halves;
+        and for features that none holds, whose scores are 0 whatever they are worth.
     """
     unknown = np.full((ensemble.n_classes + 1, ensemble.n_features), np.nan)
     if ensemble.voting.sum() < 3:
         # Any feature is held or left out by one minipatch at most, which says nothing of another.
         return unknown
+    held = ensemble.held()
     groups = [np.where(labels == k, labels, NOISE) for k in range(ensemble.n_classes)] + [labels]
     if isinstance(loss, str) and loss != "ari":
         errors = [_core.monte_carlo_errors(ensemble, loo, group, loss, threads) for group in groups]
         if errors[-1] is not None:
-            return np.array(errors)
+            return np.where(held, np.array(errors), np.nan)
     found = []
     for half in halves(ensemble.n_patches):
         part = ensemble.without_patches(~half)
@@ -273,8 +275,7 @@ def monte_carlo_errors(
         return unknown
     # A half that scores nothing has not learned whether a user's loss is of the whole set: NaN in one row will do.
     rows = min(map(len, found))
-    result: NDArray[np.float64] = np.std([mean[-rows:] for mean in found], axis=0, ddof=1)
-    return result
+    return np.where(held, np.std([mean[-rows:] for mean in found], axis=0, ddof=1), np.nan)
 
 
 def halves(n_patches: int) -> list[NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterwhy import _core
+from clusterwhy._patches import unpack_bits
 
 MAX_CLASSES = 65_535
 # Arithmetic in single precision may end a little beyond 0 and 1.
@@ -57,6 +58,12 @@ class Ensemble:
         """Which minipatches vote for anyone, (B,)."""
         voting: NDArray[np.bool_] = (self.voters != 0).any(axis=1)
         return voting
+
+    def held(self) -> NDArray[np.bool_]:
+        """Which features some minipatch that votes holds, (M,)."""
+        some: NDArray[np.uint64] = np.bitwise_or.reduce(self.holds[self.voting], axis=0)
+        held: NDArray[np.bool_] = unpack_bits(some[None], self.n_features)[0]
+        return held
 
     def harden(self) -> Ensemble:
         """Replace each minipatch's probabilities by the class that they favour (ties: the smallest)."""

@@ -69,6 +69,6 @@ def check_methods(text: str) -> list[str]:
     methods = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     unknown = [name for name in methods if name not in METHODS]
     if unknown or len(methods) < 2:
-        got = f"got {unknown[0]!r}" if unknown else f"got {len(methods)}"
+        got = f"got {unknown[0]!r}" if unknown else f"each once, got {text!r}"
         raise UsageError(f"--methods must be two or more of {', '.join(METHODS)}, {got}")
     return methods

@@ -43,7 +43,9 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
     pandas = import_extra("pandas", "cli", "reading text")
     # Named by the user, both may be commas: numbers in quotes can be read all the same.
     sep = options.sep or (";" if sep == options.decimal else sep)
-    text = {"sep": sep, "decimal": options.decimal or ".", "encoding": options.encoding}
+    text: dict[str, Any] = {"sep": sep, "decimal": options.decimal or ".", "encoding": options.encoding}
+    # A blank after a separator is of neither names nor values.
+    text["skipinitialspace"] = True
     with reading(options, "text"):
         as_written = {"header": None, "dtype": str, "keep_default_na": False}
         header = pandas.read_csv(source, **text, **as_written, nrows=1)
@@ -77,6 +79,8 @@ def read_text(source: Any, options: Namespace, sep: str) -> Table:
         )
     if frame.index.nlevels > 1:
         extra = frame.index.nlevels
+        if any(other in "".join(header.iloc[0]) for other in ";\t|"):
+            raise UsageError(f"{options.data}: {suggest(''.join(header.iloc[0]))}")
         raise ValueError(f"{options.data} has {extra} values more in a line than names in the first: name them all")
     if frame.empty:
         raise ValueError(f"{options.data} has names of columns, and no observation below them")

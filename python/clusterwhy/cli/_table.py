@@ -68,6 +68,8 @@ def from_frame(frame: Any, options: Namespace) -> Table:
         # Before a column that they were meant to be is refused for its text.
         check_labels_file(options.labels)
     unknown = [name for name in options.drop if name not in frame.columns]
+    if options.labels in unknown and labels is not None:
+        raise UsageError(f"--drop {options.labels}: these are the labels, which are no feature: leave --drop out")
     if unknown:
         raise UsageError(f"--drop {unknown[0]}: there is no such column; there are {shown(frame.columns)}")
     frame = frame.drop(columns=options.drop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from sklearn.preprocessing import Normalizer
 
 
 def feature_scaling(clusterer: Any) -> Pipeline | None:
-    """Return what a fitted clusterer, None for none, does to its data, as far as each feature remains one feature."""
-    if not isinstance(clusterer, Pipeline) or len(clusterer) < 2:
+    """Return what a fitted clusterer, None for none, does to its data while each feature remains one feature."""
+    if not isinstance(clusterer, Pipeline):
         return None
     steps = [step for _, step in clusterer.steps[:-1]]
-    return clusterer[:-1] if all(map(keeps_features, steps)) else None
+    kept = list(takewhile(keeps_features, steps))
+    return clusterer[: len(kept)] if kept else None
 
 
 def keeps_features(step: Any) -> bool:
@@ -38,7 +40,8 @@ def numbered_centers(clusterer: Any, classes: NDArray[Any], n_features: int) -> 
 
     Those of a pipeline that scales lie where its last step sees the data.
     """
-    if feature_scaling(clusterer) is not None:
+    scaling = feature_scaling(clusterer)
+    if scaling is not None and len(scaling) == len(clusterer) - 1:
         clusterer = clusterer[-1]
     centers = getattr(clusterer, "cluster_centers_", None)
     if centers is None or np.ndim(centers) != 2 or classes.max() >= len(centers):

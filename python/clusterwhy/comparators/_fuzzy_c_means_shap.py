@@ -12,6 +12,7 @@ from scipy.special import comb
 from clusterwhy import _core
 from clusterwhy._tables import of_features
 from clusterwhy._validation import check_count, check_option, n_threads, seed_from_random_state
+from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
 from clusterwhy.comparators._centers import feature_scaling, numbered_centers, scaled
 from clusterwhy.comparators._fuzzy_c_means import FuzzyCMeans, check_fuzziness, memberships, squared_distances
@@ -22,6 +23,8 @@ AUTO_EXACT = 14
 MAX_EXACT = 20
 # Bytes of distances that the kernel method holds at a time.
 KERNEL_BYTES = 2**26
+# How far memberships must be above equal shares, as a part of these, to say anything.
+LOW_LEAD = 0.02
 # Eigenvalues of the least squares below this share of the largest are 0.
 RANK = 1e-10
 
@@ -203,6 +206,14 @@ class FuzzyCMeansSHAP(ComparatorMixin):
             finite = np.isfinite(squared_distances(X, centers)).all() and np.isfinite(at_baseline).all()
         if not finite:
             raise ValueError("squared distances to the centres overflow; scale the features of X, or its baseline")
+        known = np.flatnonzero(own >= 0)
+        shares = memberships(squared_distances(X[known], centers), fuzziness)
+        if (shares[np.arange(len(known)), own[known]] < (1 + LOW_LEAD) / len(centers)).mean() > 0.5:
+            warn_user(
+                "the memberships of most observations in their own clusters are no more than their equal shares, "
+                f"1 / {len(centers)}: the centres meet, or the labels are of others, and the values explain rounding "
+                "or chance; lower the fuzziness, standardize the features or take KMeans as the clusterer"
+            )
         spreads = None
         if method == "kernel":
             coalitions, weights = draw_coalitions(n_features, self.n_coalitions, seed)

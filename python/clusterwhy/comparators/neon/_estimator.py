@@ -36,6 +36,7 @@ Network = KMeansNetwork | KernelKMeansNetwork | SoftAssignmentNetwork
 MODELS = ("auto", "kmeans", "kernel_kmeans", "soft")
 # Observations that are explained at a time: bounds the memory, and keeps it in the processor's cache.
 ROWS = 2048
+LESS_POOR = "standardize the features, or try more support vectors (n_support)"
 # A network that reproduces fewer of the labels than this explains another clustering.
 LOW_FIDELITY = 0.9
 
@@ -235,8 +236,8 @@ class NEON(ComparatorMixin):
         if self.fidelity_ < LOW_FIDELITY:
             warn_user(
                 f"the network puts only {self.fidelity_:.0%} of the observations into the cluster that they are "
-                "labelled with, so that it explains another clustering: try model='kernel_kmeans', or more support "
-                "vectors (n_support)"
+                "labelled with, so that it explains another clustering: "
+                + ("try model='kernel_kmeans'" if isinstance(self.network_, KMeansNetwork) else LESS_POOR)
             )
         self._score_samples(samples, codes, threads=1)
 

@@ -51,6 +51,11 @@ def read_layers(network: Any) -> list[Layer]:
     >>> layer.activation
     'relu'
     """
+    if hasattr(type(network), "encoder_layers_"):
+        raise TypeError(
+            f"a {type(network).__name__} has its layers in encoder_layers_, which take gated data: pass those, and "
+            "gate(X) in place of X"
+        )
     if hasattr(network, "coefs_") or hasattr(network, "hidden_layer_sizes"):
         layers = _read_sklearn(network)
     elif callable(getattr(network, "modules", None)) and hasattr(network, "state_dict"):
