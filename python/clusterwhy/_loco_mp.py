@@ -414,7 +414,7 @@ class LOCOMP(MinipatchMixin):
         distance between the votes of up to ten disjoint pairs of minipatches.
     monte_carlo_errors_, cluster_monte_carlo_errors_ : ndarray of shape (M,), (K, M)
         Standard deviation of the scores over other draws of as many minipatches. NaN where these say nothing of it:
-        with one or two (up to 15, for a loss without a slope).
+        with one or two (up to 15, for a loss without a slope), and for features that none of them holds.
     labels_, reference_labels_ : ndarray of shape (N,)
         Consensus and reference labels.
     label_stability_ : ndarray of shape (N,)
