@@ -558,7 +558,7 @@ def test_seeds_reach_nested_estimators_and_nothing_is_changed(plane):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"clusterer": SVC()}, TypeError, "clusterer must have fit_predict, got SVC"),
+        ({"clusterer": SVC()}, TypeError, r"clusterer must be a clusterer, got SVC\(\)"),
         ({"loss": "brier"}, ValueError, "loss must be one of"),
         ({"loss": "hinge", "classifier": LinearSVC()}, ValueError, "needs predict_proba, which LinearSVC"),
         ({"calibration_size": 1.0}, ValueError, "calibration_size must lie between 0 and 1"),

@@ -173,7 +173,7 @@ def test_noise_alone_to_train_on_is_not_a_matter_of_overlaps():
     split = cw.LOCOSplit(KMeans(3, n_init=1), random_state=0).fit(X).splits_[0]
     labels = np.arange(60) % 3
     labels[split[0]] = -1
-    with pytest.raises(ValueError, match="split 0 has no observation with a label that is not noise"):
+    with pytest.raises(ValueError, match="training part of split 0 is all noise"):
         cw.LOCOSplit(KMeans(3, n_init=1), reference=labels, random_state=0).fit(X)
 
 

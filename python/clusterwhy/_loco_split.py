@@ -373,7 +373,9 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
         codes, classes = self._reference_codes(X, clusterer, splits, parts, seed)
         nothing = warn_nothing_to_explain(X, classes)
         k = len(classes)
-        try_loss(loss, codes, k)
+        # Overlaps name nobody in the calibration part of a single split.
+        tried = codes[splits[0].calibration]
+        try_loss(loss, tried if (tried >= 0).any() else codes, k)
         labelled = [
             Labelled(split, align(part[0], codes[split.train]), part[1])
             for split, part in zip(splits, parts, strict=True)
@@ -388,8 +390,8 @@ class LOCOSplit(ReportsProgress, LOCOMixin):
                         "of 3 or more, or more n_repeats"
                     )
                 raise ValueError(
-                    f"the training part of split {one.split.index} has no observation with a label that is not noise "
-                    "(-1): there is nothing to train a classifier on"
+                    f"the training part of split {one.split.index} is all noise (-1): "
+                    "there is nothing to train a classifier on"
                 )
         bases = run_blocks(
             predict_without,

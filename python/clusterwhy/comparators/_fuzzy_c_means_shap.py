@@ -10,7 +10,7 @@ from scipy.linalg import pinvh
 from scipy.special import comb
 
 from clusterwhy import _core
-from clusterwhy._tables import of_features
+from clusterwhy._tables import is_constant, of_features
 from clusterwhy._validation import check_count, check_option, n_threads, seed_from_random_state
 from clusterwhy._warnings import warn_user
 from clusterwhy.comparators._base import ComparatorMixin
@@ -207,8 +207,8 @@ class FuzzyCMeansSHAP(ComparatorMixin):
         if not finite:
             raise ValueError("squared distances to the centres overflow; scale the features of X, or its baseline")
         known = np.flatnonzero(own >= 0)
-        shares = memberships(squared_distances(X[known], centers), fuzziness)
-        if (shares[np.arange(len(known)), own[known]] < (1 + LOW_LEAD) / len(centers)).mean() > 0.5:
+        shares = memberships(squared_distances(X[known], centers), fuzziness)[np.arange(len(known)), own[known]]
+        if not is_constant(X) and np.median(shares) < (1 + LOW_LEAD) / len(centers):
             warn_user(
                 "the memberships of most observations in their own clusters are no more than their equal shares, "
                 f"1 / {len(centers)}: the centres meet, or the labels are of others, and the values explain rounding "
