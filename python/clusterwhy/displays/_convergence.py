@@ -58,7 +58,7 @@ class ConvergenceDisplay(Display):
     >>> from clusterwhy.displays import ConvergenceDisplay
     >>> display = ConvergenceDisplay.from_importances([100, 200], [[0.3, 0.2], [0.2, 0.3]], kind="rank")
     >>> display.lines_[0].get_ydata().tolist()  # feature 1, the better one in the end
-    [2, 1]
+    [2.0, 1.0]
     """
 
     def __init__(
