@@ -403,14 +403,18 @@ def test_labels_are_kept_in_few_bytes_and_stay_apart():
     np.testing.assert_array_equal(together, [0, 3, *large])
 
 
-def test_stability_is_a_share_of_the_minipatches_that_hold_an_observation():
-    noisy = DBSCAN(eps=7.0, min_samples=3)
+@pytest.mark.parametrize(
+    "clusterer", [DBSCAN(eps=7.0, min_samples=3), AgglomerativeClustering(3)], ids=["noise", "none"]
+)
+def test_stability_is_a_share_of_the_minipatches_that_hold_an_observation(clusterer):
     settings = {"n_patches": 30, "max_samples": 0.5, "max_features": 3, "random_state": 0}
-    model = cw.LOCOMP(noisy, reference=LABELS, **settings).fit(X)
+    model = cw.LOCOMP(clusterer, reference=LABELS, **settings).fit(X)
     gave, held = np.zeros(len(X)), np.zeros(len(X))
     for b in range(30):
         rows, columns = model.patches_.rows(b), model.patches_.columns(b)
-        labels = cw.align_labels(clone(noisy).fit_predict(X[np.ix_(rows, columns)]), model.reference_labels_[rows])
+        labels = cw.align_labels(
+            clone(clusterer).fit_predict(X[np.ix_(rows, columns)]), model.reference_labels_[rows]
+        )
         held[rows] += 1
         gave[rows] += labels == model.labels_[rows]
     known = (model.labels_ >= 0) & (held > 0)

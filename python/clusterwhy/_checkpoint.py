@@ -163,8 +163,7 @@ def write(path: Path, content: bytes, *, first: bool = False) -> None:
         file.flush()
         os.fsync(file.fileno())
     if first and hasattr(os, "link"):
-        with suppress(FileExistsError):
-            _link(partial, path)
+        _link(partial, path)
     else:
         try:
             os.replace(partial, path)
@@ -190,7 +189,7 @@ def _link(partial: Path, path: Path) -> None:
     try:
         os.link(partial, path)
     except FileExistsError:
-        raise
+        pass
     except OSError:
         # A file system without links.
         os.replace(partial, path)

@@ -87,11 +87,14 @@ class Grown:
     def stability(self) -> NDArray[np.float64]:
         """The share of the minipatches holding an observation that gave it its consensus label; NaN without label."""
         consensus, n_samples = self.consensus, len(self.counts)
-        held = np.zeros(n_samples, dtype=np.int64)
-        step = max(1, COUNTED_ROWS // self.patches.n_rows)
-        for start in range(0, len(self.patches), step):
-            rows = self.patches.rows(slice(start, start + step)).ravel()
-            held += np.bincount(rows, minlength=n_samples)
+        # Without noise whoever holds an observation names it.
+        held = self.counts.sum(axis=1, dtype=np.int64)
+        if held.sum() < len(self.patches) * self.patches.n_rows:
+            held[:] = 0
+            step = max(1, COUNTED_ROWS // self.patches.n_rows)
+            for start in range(0, len(self.patches), step):
+                rows = self.patches.rows(slice(start, start + step)).ravel()
+                held += np.bincount(rows, minlength=n_samples)
         own = self.counts[np.arange(n_samples), np.maximum(consensus, 0)]
         known = (held > 0) & (consensus >= 0)
         share: NDArray[np.float64] = np.divide(own, held, out=np.full(n_samples, np.nan), where=known)

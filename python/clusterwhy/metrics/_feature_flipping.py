@@ -15,7 +15,7 @@ from clusterwhy._validation import check_count, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
 from ._matching import is_noise
-from ._validation import as_labels, as_scores
+from ._validation import as_labels, as_scores, check_finite
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,8 +99,7 @@ def feature_flipping_auc(
         raise ValueError(
             f"importances must have shape {data.shape} to match X, or {data.shape[1:]}, got {scores.shape}."
         )
-    if not np.isfinite(data).all():
-        raise ValueError("X must be finite.")
+    check_finite(data)
     n_draws = check_count(n_draws, "n_draws", minimum=1)
     width = as_bandwidth(bandwidth, data)
     own = _predicted(predict, data) if labels is None else as_labels(labels, "labels")

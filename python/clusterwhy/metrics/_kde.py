@@ -11,6 +11,8 @@ from scipy.optimize import minimize_scalar
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
+from ._validation import check_finite
+
 Floats = npt.NDArray[np.float64]
 
 # Bandwidths that are tried before the best is refined.
@@ -32,8 +34,7 @@ def leave_one_out_bandwidth(X: Floats) -> float:
     Looked for between a tenth of the smallest positive distance and the largest one, per feature: with repeated
     observations the likelihood has no maximum.
     """
-    if not np.isfinite(X).all():
-        raise ValueError("X must be finite.")
+    check_finite(X)
     # Of differences, so that repeated observations are at 0 wherever they lie.
     squares = cdist(X, X, "sqeuclidean")
     np.fill_diagonal(squares, np.inf)

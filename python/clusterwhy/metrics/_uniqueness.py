@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from clusterwhy._validation import check_count, check_option
 
-from ._validation import as_scores
+from ._validation import as_scores, check_finite
 
 
 def uniqueness(
@@ -75,8 +75,7 @@ def uniqueness(
         raise ValueError(f"sample_importances explains {explanations.shape[0]} observations, but X has {n_samples}.")
     if n_samples < 2:
         raise ValueError("uniqueness compares observations and needs at least 2, got 1.")
-    if not np.isfinite(data).all():
-        raise ValueError("X must be finite.")
+    check_finite(data)
     n_neighbors = check_count(n_neighbors, "n_neighbors", minimum=1, maximum=n_samples - 1)
     check_option(reduction, "reduction", ("mean", "min"))
 

@@ -34,6 +34,12 @@ def as_baseline(baseline: Any, X: Any) -> npt.NDArray[np.float64]:
     return values
 
 
+def check_finite(data: npt.NDArray[np.float64]) -> None:
+    """Refuse data with values that are missing or infinite."""
+    if not np.isfinite(data).all():
+        raise ValueError("X must be finite.")
+
+
 def check_dense(X: Any, name: str) -> None:
     """Refuse a sparse matrix, which NumPy would take for a single object."""
     if issparse(X):

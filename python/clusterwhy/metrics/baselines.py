@@ -24,7 +24,7 @@ from scipy.spatial.distance import cdist
 from clusterwhy._validation import check_count, check_option, seed_from_random_state
 
 from ._kde import as_bandwidth, draw_kernels
-from ._validation import as_baseline, as_scores
+from ._validation import as_baseline, as_scores, check_finite
 
 __all__ = [
     "dimension_removal",
@@ -209,8 +209,7 @@ def dimension_removal(
 
 def _finite(X: npt.ArrayLike) -> Floats:
     data = as_scores(X, "X", ndim=2)
-    if not np.isfinite(data).all():
-        raise ValueError("X must be finite.")
+    check_finite(data)
     return data
 
 
